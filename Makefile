@@ -1,0 +1,26 @@
+PORT ?= 9000
+NORTHSTAR_HOME ?= .northstar
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## Serves everything on this machine: PORT=9000, state in NORTHSTAR_HOME=.northstar
+	@.ci/tools compiler && cargo build --workspace
+	@exec target/debug/northstar serve --port $(PORT) --home "$(NORTHSTAR_HOME)"
+
+check: ## Formatting, spelling, dependencies, lints
+	@.ci/check
+
+test: ## What `make check` checks, then every test
+	@.ci/test
+
+build: ## The functions as they ship, in target/lambda-x86_64 and target/lambda-arm64
+	@.ci/build
+
+fmt: ## Formats the code
+	@cargo fmt --all
+
+clean: ## Removes what was built and the tools; the state of the local run stays
+	@cargo clean && rm -rf .tools
+
+.PHONY: help run check test build fmt clean

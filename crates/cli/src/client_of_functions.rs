@@ -1,0 +1,152 @@
+//! The command line as a client of the functions: a token, then a tool call, over HTTP as Salesforce does it.
+
+use std::time::Duration;
+
+use local::Home;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::output::Failure;
+
+/// The revision of the protocol that `call` speaks.
+const REVISION: &str = "2026-07-28";
+
+/// Who calls, and where.
+pub struct Caller {
+    public_url: String,
+    client_id: String,
+    client_secret: SecretString,
+    http: reqwest::Client,
+}
+
+/// The token endpoint's answer (RFC 6749 §5.1).
+#[derive(Serialize, Deserialize)]
+pub struct Token {
+    /// The token.
+    pub access_token: String,
+    /// `Bearer`.
+    pub token_type: String,
+    /// Seconds it lives.
+    pub expires_in: u64,
+    /// What it permits.
+    pub scope: String,
+}
+
+impl Caller {
+    /// The client that the environment names (`NORTHSTAR_CLIENT_ID`, `NORTHSTAR_CLIENT_SECRET`,
+    /// `NORTHSTAR_PUBLIC_URL`), else the demo client of the home. Each variable overrides by itself.
+    ///
+    /// # Errors
+    /// When there is neither.
+    pub fn find(home: &Home) -> Result<Caller, Failure> {
+        let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let named = (set("NORTHSTAR_CLIENT_ID"), set("NORTHSTAR_CLIENT_SECRET"));
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(35)).build()?;
+        let (public_url, client_id, client_secret) = match (named, set("NORTHSTAR_PUBLIC_URL")) {
+            ((Some(id), Some(secret)), Some(url)) => (url, id, secret),
+            ((Some(id), Some(secret)), None) => (home.demo()?.public_url, id, secret),
+            ((None, None), url) => {
+                let demo = home.demo()?;
+                (url.unwrap_or(demo.public_url), demo.client_id, demo.client_secret)
+            }
+            _ => return Err(Failure::Usage("set both NORTHSTAR_CLIENT_ID and NORTHSTAR_CLIENT_SECRET".to_owned())),
+        };
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        Ok(Caller { public_url, client_id, client_secret: SecretString::from(client_secret), http })
+    }
+
+    /// The URL of a server.
+    pub fn server_url(&self, server: Option<&str>) -> String {
+        match server {
+            None | Some("default") => format!("{}/mcp", self.public_url),
+            Some(name) => format!("{}/mcp/{name}", self.public_url),
+        }
+    }
+
+    /// Asks for a token.
+    ///
+    /// # Errors
+    /// When the endpoint cannot be reached or says no.
+    pub async fn token(&self, server: Option<&str>, scope: Option<&str>) -> Result<Token, Failure> {
+        let url = format!("{}/token", self.public_url);
+        let resource = self.server_url(server);
+        let mut form = vec![
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.client_id),
+            ("client_secret", self.client_secret.expose_secret()),
+            ("resource", &resource),
+        ];
+        form.extend(scope.map(|scope| ("scope", scope)));
+        let response = self.http.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, &error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|_| not_northstar(&url));
+        }
+        Err(Failure::Message(match serde_json::from_slice::<Value>(&body) {
+            Ok(error) => {
+                format!("{url} says {status}: {} ({})", text(&error, "error"), text(&error, "error_description"))
+            }
+            Err(_) => format!("{url} says {status}"),
+        }))
+    }
+
+    /// Calls a tool; the JSON-RPC result.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses the request. A tool that has no answer is not an error here.
+    pub async fn call(
+        &self,
+        server: Option<&str>,
+        token: &Token,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<Value, Failure> {
+        let url = self.server_url(server);
+        let body = json!({
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {
+                "name": tool,
+                "arguments": arguments,
+                "_meta": {
+                    "io.modelcontextprotocol/protocolVersion": REVISION,
+                    "io.modelcontextprotocol/clientCapabilities": {},
+                    "io.modelcontextprotocol/clientInfo": { "name": "northstar", "version": env!("CARGO_PKG_VERSION") },
+                },
+            },
+        });
+        let request = self
+            .http
+            .post(&url)
+            .bearer_auth(&token.access_token)
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", REVISION)
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", tool)
+            .json(&body);
+        let response = request.send().await.map_err(|error| unreachable(&url, &error))?;
+        let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
+        let mut answer: Value = serde_json::from_slice(&body).map_err(|_| not_northstar(&url))?;
+        match answer.get_mut("result").map(Value::take) {
+            Some(result) => Ok(result),
+            None => Err(Failure::Message(format!("{url} says: {}", text(&answer["error"], "message")))),
+        }
+    }
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or("no reason")
+}
+
+fn not_northstar(url: &str) -> Failure {
+    Failure::Message(format!("what answers at {url} is not Northstar"))
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
+    let hint = if error.is_connect() { ": is `northstar serve` running, is the URL right?" } else { "" };
+    let reason = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
+    Failure::Message(format!("{url} {reason}{hint}"))
+}

@@ -1,0 +1,84 @@
+//! `northstar serve`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use local::{Demo, Home, ServeOptions, Serving};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::output::{Failure, line};
+
+/// See the field's help.
+#[derive(Args)]
+pub struct Options {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// Issuer and base of every URL, when something else stands in front: https://host
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Rename WWW-Authenticate in answers, as API Gateway is reported to
+    #[arg(long)]
+    remap_www_authenticate: bool,
+    /// Stop when standard input ends, so that a script that ends early leaves no server behind
+    #[arg(long)]
+    stop_with_stdin: bool,
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub async fn run(home: Home, options: Options) -> Result<(), Failure> {
+    http_api::function::log_panics();
+    let stop_with_stdin = options.stop_with_stdin;
+    let options = ServeOptions {
+        port: options.port,
+        home: home.clone(),
+        public_url: options.public_url,
+        remap_www_authenticate: options.remap_www_authenticate,
+    };
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let serving = Serving::start(options).await?;
+    line(&banner(&home, &serving.demo, &serving.address))?;
+    line(&format!("listening on {}", serving.address))?;
+    serving
+        .run(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                () = end_of_stdin(), if stop_with_stdin => {}
+            }
+        })
+        .await;
+    Ok(())
+}
+
+async fn end_of_stdin() {
+    let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    let _ = ended.await;
+}
+
+/// Lines to paste. The secret stays in its file, from which curl reads it.
+fn banner(home: &Home, demo: &Demo, address: &str) -> String {
+    let file = home.file("demo.json");
+    let file = file.display();
+    let mut text = String::new();
+    let _ = writeln!(text, "Northstar {}: MCP for Salesforce Agentforce, on this machine", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(text);
+    let _ = writeln!(text, "  MCP server      {}", demo.mcp_url);
+    let _ = writeln!(text, "  token endpoint  {}", demo.token_url);
+    let _ = writeln!(text, "  demo client     {file}");
+    let _ = writeln!(text);
+    let _ = writeln!(text, "Get a token, then ask for an order:");
+    let _ = writeln!(text);
+    let request = home.file("token-request");
+    let _ = writeln!(text, "  TOKEN=$(curl -s {address}/token -d @{} | cut -d '\"' -f 4)", request.display());
+    let _ = writeln!(text);
+    let _ = writeln!(
+        text,
+        "  curl -s {address}/mcp -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n    \
+         -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\
+         \"params\":{{\"name\":\"get_order_status\",\"arguments\":{{\"order_id\":\"1001\"}}}}}}'"
+    );
+    let _ = writeln!(text);
+    let _ = writeln!(text, "Or in one step: northstar call get_order_status order_id=1001");
+    text
+}

@@ -1,0 +1,77 @@
+//! The answer API Gateway expects of a function (payload format 2.0), and how ours are made.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+/// What a function returns to the runtime.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    status_code: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+impl From<Response<Bytes>> for Answer {
+    fn from(response: Response<Bytes>) -> Self {
+        let (parts, body) = response.into_parts();
+        let mut headers = BTreeMap::new();
+        for (name, value) in &parts.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            headers
+                .entry(name.as_str().to_owned())
+                .and_modify(|joined: &mut String| {
+                    joined.push(',');
+                    joined.push_str(&value);
+                })
+                .or_insert_with(|| value.into_owned());
+        }
+        let (body, is_base64_encoded) = match String::from_utf8(body.into()) {
+            Ok(text) => (text, false),
+            Err(binary) => (BASE64_STANDARD.encode(binary.as_bytes()), true),
+        };
+        Answer { status_code: parts.status.as_u16(), headers, body, is_base64_encoded }
+    }
+}
+
+/// A JSON answer with status 200.
+pub fn json(value: &impl Serialize) -> Response<Bytes> {
+    json_with_status(StatusCode::OK, value)
+}
+
+/// A JSON answer.
+pub fn json_with_status(status: StatusCode, value: &impl Serialize) -> Response<Bytes> {
+    // Our own types serialise; an empty object is what a caller would see if one ever did not.
+    let body = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_goes_out_as_text_and_bytes_as_base64() {
+        let text = Answer::from(Response::new(Bytes::from_static("é".as_bytes())));
+        assert_eq!((text.body.as_str(), text.is_base64_encoded), ("é", false));
+        let binary = Answer::from(Response::new(Bytes::from_static(&[0xff, 0x00])));
+        assert_eq!((binary.body.as_str(), binary.is_base64_encoded), ("/wA=", true));
+    }
+
+    #[test]
+    fn a_header_given_twice_is_joined() {
+        let mut response = Response::new(Bytes::new());
+        response.headers_mut().append("vary", HeaderValue::from_static("a"));
+        response.headers_mut().append("vary", HeaderValue::from_static("b"));
+        assert_eq!(Answer::from(response).headers["vary"], "a,b");
+    }
+}

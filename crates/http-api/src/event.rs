@@ -1,0 +1,200 @@
+//! The event API Gateway sends, read without trust: any part may be missing or broken.
+//!
+//! Source: API Gateway Developer Guide, "Working with AWS Lambda proxy integrations for HTTP APIs", format 2.0.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+
+/// One HTTP request as a function sees it.
+#[derive(Debug)]
+pub struct ApiRequest {
+    /// Method of the request.
+    pub method: Method,
+    /// Path, percent-encoding kept, without the query: `/mcp/orders`.
+    pub path: String,
+    /// Query string without `?`; empty when there is none. Never logged.
+    pub query: String,
+    /// Headers; API Gateway joins repeated ones with a comma.
+    pub headers: HeaderMap,
+    /// Body, base64 undone.
+    pub body: Bytes,
+    /// Address the request came from (`requestContext.http.sourceIp`), never from a header.
+    pub source_ip: String,
+    /// API Gateway's id of the request, or Lambda's when there is none.
+    pub request_id: String,
+    /// When the invocation ends.
+    pub deadline: SystemTime,
+}
+
+impl ApiRequest {
+    /// The header's value as text; `None` when it is absent or not visible ASCII.
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Why an event is no HTTP request.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EventError {
+    /// Not JSON, or a part of the wrong type.
+    #[error("the event is not an API Gateway HTTP API event of payload format 2.0")]
+    Malformed,
+    /// `version` is not `2.0`: the integration is set to payload format 1.0, or something else invokes the function.
+    #[error("the event's payload format is not 2.0: set the integration's payload format version to 2.0")]
+    Version,
+    /// A part that every request has is missing.
+    #[error("the event has no {0}")]
+    Missing(&'static str),
+    /// The method is no HTTP method, or the path does not begin with a slash.
+    #[error("the event's {0} is not valid")]
+    Invalid(&'static str),
+    /// `isBase64Encoded` is true and `body` is not base64.
+    #[error("the event's body is flagged base64 and is not")]
+    Base64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    version: Option<String>,
+    raw_path: Option<String>,
+    raw_query_string: Option<String>,
+    #[serde(default)]
+    headers: Option<HashMap<String, String>>,
+    request_context: Option<RequestContext>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    request_id: Option<String>,
+    http: Option<Http>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Http {
+    method: Option<String>,
+    source_ip: Option<String>,
+}
+
+/// Reads an event. `lambda_request_id` and `deadline` come from the invocation.
+///
+/// # Errors
+/// [`EventError`] names the part that is missing or broken; its text is safe to send.
+pub fn parse(event: &str, lambda_request_id: &str, deadline: SystemTime) -> Result<ApiRequest, EventError> {
+    let event: Event = serde_json::from_str(event).map_err(|_| EventError::Malformed)?;
+    if event.version.as_deref() != Some("2.0") {
+        return Err(EventError::Version);
+    }
+    let context = event.request_context.ok_or(EventError::Missing("requestContext"))?;
+    let http = context.http.ok_or(EventError::Missing("requestContext.http"))?;
+    let method = http.method.ok_or(EventError::Missing("requestContext.http.method"))?;
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| EventError::Invalid("requestContext.http.method"))?;
+    let path = event.raw_path.ok_or(EventError::Missing("rawPath"))?;
+    if !path.starts_with('/') {
+        return Err(EventError::Invalid("rawPath"));
+    }
+    Ok(ApiRequest {
+        method,
+        path,
+        query: event.raw_query_string.unwrap_or_default(),
+        headers: headers(event.headers.unwrap_or_default())?,
+        body: body(event.body, event.is_base64_encoded.unwrap_or(false))?,
+        source_ip: http.source_ip.unwrap_or_default(),
+        request_id: context.request_id.unwrap_or_else(|| lambda_request_id.to_owned()),
+        deadline,
+    })
+}
+
+fn headers(headers: HashMap<String, String>) -> Result<HeaderMap, EventError> {
+    let mut map = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EventError::Invalid("headers"))?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| EventError::Invalid("headers"))?;
+        // Two spellings of one name stand for a header that was sent twice.
+        map.append(name, value);
+    }
+    Ok(map)
+}
+
+fn body(body: Option<String>, base64: bool) -> Result<Bytes, EventError> {
+    match body {
+        None => Ok(Bytes::new()),
+        Some(text) if base64 => {
+            BASE64_STANDARD.decode(text.as_bytes()).map(Bytes::from).map_err(|_| EventError::Base64)
+        }
+        Some(text) => Ok(Bytes::from(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str =
+        r#"{"version":"2.0","rawPath":"/mcp","requestContext":{"http":{"method":"POST","sourceIp":"192.0.2.1"}}}"#;
+
+    fn read(event: &str) -> Result<ApiRequest, EventError> {
+        parse(event, "lambda-id", SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn an_event_with_the_least_is_a_request() {
+        let request = read(MINIMAL).unwrap();
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/mcp"));
+        assert_eq!((request.body.len(), request.request_id.as_str()), (0, "lambda-id"));
+    }
+
+    #[test]
+    fn every_missing_part_is_named() {
+        for (event, expected) in [
+            ("", EventError::Malformed),
+            ("[]", EventError::Malformed),
+            ("null", EventError::Malformed),
+            ("{}", EventError::Version),
+            (r#"{"version":"1.0"}"#, EventError::Version),
+            (r#"{"version":2.0}"#, EventError::Malformed),
+            (r#"{"version":"2.0"}"#, EventError::Missing("requestContext")),
+            (r#"{"version":"2.0","requestContext":{}}"#, EventError::Missing("requestContext.http")),
+            (r#"{"version":"2.0","requestContext":{"http":{}}}"#, EventError::Missing("requestContext.http.method")),
+            (r#"{"version":"2.0","requestContext":{"http":{"method":"GET"}}}"#, EventError::Missing("rawPath")),
+            (
+                r#"{"version":"2.0","rawPath":"x","requestContext":{"http":{"method":"GET"}}}"#,
+                EventError::Invalid("rawPath"),
+            ),
+            (
+                r#"{"version":"2.0","rawPath":"/","requestContext":{"http":{"method":"G T"}}}"#,
+                EventError::Invalid("requestContext.http.method"),
+            ),
+            (
+                r#"{"version":"2.0","rawPath":"/","headers":{"a b":"c"},"requestContext":{"http":{"method":"GET"}}}"#,
+                EventError::Invalid("headers"),
+            ),
+            (
+                r#"{"version":"2.0","rawPath":"/","body":"*","isBase64Encoded":true,"requestContext":{"http":{"method":"GET"}}}"#,
+                EventError::Base64,
+            ),
+        ] {
+            assert_eq!(read(event).unwrap_err(), expected, "{event}");
+        }
+    }
+
+    #[test]
+    fn a_base64_body_is_decoded_and_escapes_are_undone() {
+        let event = MINIMAL.replace(r#""rawPath""#, r#""body":"aGk=","isBase64Encoded":true,"rawPath""#);
+        assert_eq!(read(&event).unwrap().body, "hi");
+        let event = MINIMAL.replace(r#""rawPath""#, r#""body":"{\"a\":\"\\u00e9\"}","rawPath""#);
+        assert_eq!(read(&event).unwrap().body, r#"{"a":"\u00e9"}"#);
+    }
+}

@@ -1,0 +1,80 @@
+//! The way of an invocation through a function: event, request, response, answer.
+
+use std::panic::AssertUnwindSafe;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Response, StatusCode};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::answer::{Answer, json_with_status};
+use crate::event::{self, ApiRequest};
+
+/// What Lambda says of an invocation beside its event.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Lambda's id of the invocation.
+    pub request_id: String,
+    /// When the invocation ends.
+    pub deadline: SystemTime,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
+/// Answers one event. An event that is no HTTP request is answered 400, a handler that panics 500; neither ends
+/// the process.
+pub async fn answer_event<F>(event: &str, invocation: Invocation, handle: F) -> Answer
+where
+    F: AsyncFnOnce(ApiRequest) -> Response<Bytes>,
+{
+    let request = match event::parse(event, &invocation.request_id, invocation.deadline) {
+        Ok(request) => request,
+        Err(error) => {
+            request_log::problem("event", "invalid_event", &error.to_string(), SystemTime::now());
+            return failure(StatusCode::BAD_REQUEST, "invalid_event", &error.to_string());
+        }
+    };
+    match AssertUnwindSafe(handle(request)).catch_unwind().await {
+        Ok(response) => response.into(),
+        // The panic hook has written the line.
+        Err(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the request could not be served"),
+    }
+}
+
+fn failure(status: StatusCode, error: &str, error_description: &str) -> Answer {
+    json_with_status(status, &Failure { error, error_description }).into()
+}
+
+/// Serves invocations until Lambda ends the process.
+///
+/// # Errors
+/// When the Runtime API cannot be reached.
+pub async fn run<F>(handle: F) -> Result<(), lambda_runtime::Error>
+where
+    F: AsyncFn(ApiRequest) -> Response<Bytes>,
+{
+    log_panics();
+    let handle = &handle;
+    lambda_runtime::Runtime::new(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+        let invocation =
+            Invocation { deadline: event.context.deadline(), request_id: event.context.request_id.clone() };
+        Ok::<_, lambda_runtime::Error>(answer_event(event.payload.get(), invocation, handle).await)
+    }))
+    .run()
+    .await
+}
+
+/// One log line a panic, with its place; its message stays out, for it may quote a caller's text.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
+        request_log::problem("panic", "internal_error", &place, SystemTime::now());
+    }));
+}

@@ -1,0 +1,104 @@
+//! The first start: demo data, and a client to try them with.
+
+use std::time::SystemTime;
+
+use access_token::Scopes;
+use import::Dataset;
+use registry::client::{DEFAULT_TOKEN_LIFETIME, NewClient, generate_secret};
+use registry::{AuthMethod, ClientId};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use crate::home::{CLIENT_SECRET_PREFIX, Home, HomeError, OpenHome};
+use crate::serve::ServeError;
+use crate::store::{LOYALTY_TABLE, ORDERS_TABLE};
+
+const ORDERS: &str = include_str!("../../../examples/orders.csv");
+const LOYALTY: &str = include_str!("../../../examples/loyalty.csv");
+const DEMO_CLIENT: &str = "demo";
+
+/// What `demo.json` holds.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demo {
+    /// Base of every URL.
+    pub public_url: String,
+    /// The token endpoint.
+    pub token_url: String,
+    /// The default MCP server.
+    pub mcp_url: String,
+    /// The demo client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// The scope to ask for.
+    pub scope: String,
+}
+
+/// Makes the demo data and the demo client if this home has none, and says where things are now.
+///
+/// # Errors
+/// [`ServeError`]; what was made until then stays and is found by the next start.
+pub async fn prepare(home: &Home, open: &OpenHome, public_url: &str, now: SystemTime) -> Result<Demo, ServeError> {
+    let existing = match home.demo() {
+        Ok(demo) => Some(demo),
+        Err(HomeError::NoDemo { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let client_secret = match &existing {
+        Some(demo) => demo.client_secret.clone(),
+        None => {
+            load(open).await?;
+            make_client(open, now).await?
+        }
+    };
+    let demo = Demo {
+        public_url: public_url.to_owned(),
+        token_url: format!("{public_url}/token"),
+        mcp_url: format!("{public_url}/mcp"),
+        client_id: DEMO_CLIENT.to_owned(),
+        client_secret,
+        scope: Scopes::READ.to_string(),
+    };
+    if existing.as_ref() != Some(&demo) {
+        let json = serde_json::to_vec_pretty(&demo).map_err(std::io::Error::from).map_err(ServeError::Listen)?;
+        // What curl sends to the token endpoint: `-d @token-request`. Ids and secrets are URL-safe.
+        let Demo { client_id, client_secret, .. } = &demo;
+        let form = format!("grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}");
+        home.write_private("token-request", form.as_bytes())?;
+        home.write_private("demo.json", &json)?;
+    }
+    Ok(demo)
+}
+
+async fn load(open: &OpenHome) -> Result<(), ServeError> {
+    let options = import::Options::default();
+    let dynamodb = &open.aws.dynamodb;
+    import::run(dynamodb, ORDERS_TABLE, Dataset::Orders, ORDERS.as_bytes(), &options, |_| {}).await?;
+    import::run(dynamodb, LOYALTY_TABLE, Dataset::Loyalty, LOYALTY.as_bytes(), &options, |_| {}).await?;
+    Ok(())
+}
+
+/// The secret comes first: a start that ended in between finds it again.
+async fn make_client(open: &OpenHome, now: SystemTime) -> Result<String, ServeError> {
+    let servers = open.registry.servers().await.map_err(registry::InitError::from)?;
+    let demo = NewClient {
+        client_id: ClientId::parse(DEMO_CLIENT).expect("the demo client's id is a client id"),
+        name: "Demo".to_owned(),
+        servers: servers.into_iter().map(|server| server.name).collect(),
+        scopes: Scopes::READ_WRITE,
+        auth_methods: AuthMethod::ALL.to_vec(),
+        token_lifetime: DEFAULT_TOKEN_LIFETIME,
+        expires_at: None,
+    };
+    let client = demo.registered(CLIENT_SECRET_PREFIX, now);
+    let secret = generate_secret();
+    let made = open.secrets.create(&client.secret_id, &secret).await.map_err(registry::InitError::from)?;
+    let secret = if made {
+        secret
+    } else {
+        let existing = open.secrets.get(&client.secret_id, aws_clients::SecretStage::Current).await;
+        existing.map_err(registry::InitError::from)?.unwrap_or(secret)
+    };
+    open.registry.put_client(&client).await.map_err(registry::InitError::from)?;
+    Ok(secret.expose_secret().to_owned())
+}

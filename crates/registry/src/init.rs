@@ -1,0 +1,88 @@
+//! `northstar init`: the first signing key, the state key and the default server. Run again, it changes nothing.
+
+use std::time::SystemTime;
+
+use access_token::SigningKey;
+use aws_clients::{SecretStage, Secrets, SecretsError};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use crate::client::{random_text, seconds};
+use crate::key::{PrivateKeyRecord, PublishedKey};
+use crate::server::Server;
+use crate::store::{Registry, RegistryError};
+
+/// What `init` made; `false` is what there was already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct InitReport {
+    /// The first signing key.
+    pub signing_key: bool,
+    /// The key that signs cursors.
+    pub state_key: bool,
+    /// The server at `/mcp`.
+    pub default_server: bool,
+}
+
+/// Why `init` did not finish. It can be run again.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// See [`RegistryError`].
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// See [`SecretsError`].
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The key could not be made.
+    #[error(transparent)]
+    Key(#[from] access_token::KeyError),
+    /// The secret of the signing keys is not a list of keys.
+    #[error("the secret {0} is not a list of signing keys")]
+    Damaged(String),
+}
+
+/// Makes what is missing. `signing_keys` and `state_key` are the ids of the two secrets.
+///
+/// # Errors
+/// [`InitError`]; what was made until then stays and is found by the next run.
+pub async fn init(
+    registry: &Registry,
+    secrets: &Secrets,
+    signing_keys: &str,
+    state_key: &str,
+    now: SystemTime,
+) -> Result<InitReport, InitError> {
+    let made_signing_key = match secrets.get(signing_keys, SecretStage::Current).await? {
+        Some(_) => false,
+        None => secrets.create(signing_keys, &first_signing_key(now)?).await?,
+    };
+    // Published from the secret, whoever made it: a run that ended in between is completed here.
+    publish(registry, secrets, signing_keys).await?;
+    Ok(InitReport {
+        signing_key: made_signing_key,
+        state_key: secrets.create(state_key, &SecretString::from(random_text::<32>())).await?,
+        default_server: registry.put_server(&Server::default_server(), true).await?,
+    })
+}
+
+fn first_signing_key(now: SystemTime) -> Result<SecretString, InitError> {
+    let pem = SigningKey::generate_pem()?;
+    let kid = SigningKey::from_pem(&pem)?.kid().to_owned();
+    let keys = serde_json::json!([{ "kid": kid, "private_key": pem, "not_before": seconds(now) }]);
+    Ok(SecretString::from(keys.to_string()))
+}
+
+async fn publish(registry: &Registry, secrets: &Secrets, signing_keys: &str) -> Result<(), InitError> {
+    let Some(text) = secrets.get(signing_keys, SecretStage::Current).await? else { return Ok(()) };
+    let keys: Vec<PrivateKeyRecord> =
+        serde_json::from_str(text.expose_secret()).map_err(|_| InitError::Damaged(signing_keys.to_owned()))?;
+    let published = registry.public_keys().await?;
+    for record in keys {
+        if published.iter().any(|key| key.kid == record.kid) {
+            continue;
+        }
+        let jwk = SigningKey::from_pem(record.private_key.expose_secret())?.public_jwk().to_string();
+        let PrivateKeyRecord { kid, not_before, not_after, .. } = record;
+        registry.put_public_key(&PublishedKey { kid, jwk, not_before, not_after }).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! The one line a function writes for a request, which is also its audit event.
+//!
+//! One JSON object on standard output, under 400 bytes: the stack reads its metrics from these fields
+//! by metric filters, `northstar audit` its history. Nothing in it comes from a caller unchecked:
+//! clients, servers and tools appear only when they are known, and no secret, token or record ever does.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// How grave a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Level {
+    /// The request was answered as asked, or refused by a rule.
+    Info,
+    /// The caller made a mistake: a wrong secret, an expired token, a malformed body.
+    Warn,
+    /// We failed: a table or a secret could not be read, a tool panicked.
+    Error,
+}
+
+/// What is known of one request when it has been answered.
+#[derive(Debug, Serialize)]
+pub struct RequestLine {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    time: String,
+    level: Level,
+    /// Which function answered: `token` or `mcp`.
+    pub function: &'static str,
+    /// API Gateway's id of the request, which the caller sees as `apigw-requestid`.
+    pub request_id: String,
+    /// Client id, once the client is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// MCP server name, once it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// JSON-RPC method, when it is one that this server knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'static str>,
+    /// Tool name, when the server has such a tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// MCP protocol revision of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<&'static str>,
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// `ok`, or the stable code of what went wrong (`docs/errors.md`).
+    pub outcome: &'static str,
+    /// Milliseconds spent on checking the token, or the client's secret.
+    pub verify_ms: Milliseconds,
+    /// Milliseconds spent waiting for tables and secrets.
+    pub table_ms: Milliseconds,
+    /// Milliseconds from the event's arrival to the answer.
+    pub total_ms: Milliseconds,
+    /// Whether this was the first request of the process.
+    pub cold: bool,
+}
+
+impl RequestLine {
+    /// A line about a request to `function`, to be filled while the request is served.
+    pub fn new(function: &'static str, request_id: &str, cold: bool) -> Self {
+        RequestLine {
+            time: String::new(),
+            level: Level::Info,
+            function,
+            request_id: request_id.chars().take(64).collect(),
+            client: None,
+            server: None,
+            method: None,
+            tool: None,
+            revision: None,
+            status: 0,
+            outcome: "ok",
+            verify_ms: Milliseconds::default(),
+            table_ms: Milliseconds::default(),
+            total_ms: Milliseconds::default(),
+            cold,
+        }
+    }
+
+    /// Writes the line, dated `now`. A line that cannot be written is lost: no request fails for its log.
+    pub fn write(mut self, now: SystemTime) {
+        self.time = timestamp(now);
+        self.level = match (self.status, self.outcome) {
+            (500.., _) | (_, "table_unavailable" | "tool_panicked" | "deadline_exceeded") => Level::Error,
+            (400.., _) => Level::Warn,
+            _ => Level::Info,
+        };
+        print_line(&self);
+    }
+}
+
+/// Writes a line about trouble that belongs to no single answer: a refresh that failed, a bad configuration.
+///
+/// `code` is stable (`docs/errors.md`); `message` is ours, never a caller's text.
+pub fn problem(function: &'static str, code: &'static str, message: &str, now: SystemTime) {
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        time: String,
+        level: Level,
+        function: &'a str,
+        outcome: &'a str,
+        message: &'a str,
+    }
+    print_line(&Problem { time: timestamp(now), level: Level::Error, function, outcome: code, message });
+}
+
+fn print_line(line: &impl Serialize) {
+    use std::io::Write;
+    let Ok(mut bytes) = serde_json::to_vec(line) else { return };
+    bytes.push(b'\n');
+    // One write a line, so that lines of parallel requests never mix.
+    let _ = std::io::stdout().lock().write_all(&bytes);
+}
+
+/// A duration in milliseconds, with two decimals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Milliseconds(f64);
+
+impl From<Duration> for Milliseconds {
+    fn from(duration: Duration) -> Self {
+        Milliseconds((duration.as_secs_f64() * 100_000.0).round() / 100.0)
+    }
+}
+
+/// Where a request's time goes; shared by all who work on it.
+#[derive(Debug, Default)]
+pub struct Timings {
+    verify_us: AtomicU64,
+    table_us: AtomicU64,
+}
+
+impl Timings {
+    /// Runs `work` and counts its time as spent on checking the caller.
+    pub fn verify<T>(&self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let done = work();
+        add(&self.verify_us, start);
+        done
+    }
+
+    /// Awaits `work` and counts its time as spent on tables and secrets.
+    pub async fn table<T>(&self, work: impl Future<Output = T>) -> T {
+        let start = Instant::now();
+        let done = work.await;
+        add(&self.table_us, start);
+        done
+    }
+
+    /// Writes the sums into a line.
+    pub fn fill(&self, line: &mut RequestLine) {
+        line.verify_ms = Duration::from_micros(self.verify_us.load(Ordering::Relaxed)).into();
+        line.table_ms = Duration::from_micros(self.table_us.load(Ordering::Relaxed)).into();
+    }
+}
+
+fn add(sum: &AtomicU64, start: Instant) {
+    let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    sum.fetch_add(micros, Ordering::Relaxed);
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-11-21T04:05:06.789Z`.
+pub fn timestamp(at: SystemTime) -> String {
+    OffsetDateTime::from(at)
+        .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_line_stays_under_400_bytes() {
+        let mut line = RequestLine::new("token", "JKJaXmPLvHcESHA=JKJaXmPLvHcESHA=", true);
+        line.time = timestamp(SystemTime::UNIX_EPOCH);
+        line.client = Some("c".repeat(40));
+        line.server = Some("s".repeat(40));
+        line.method = Some("notifications/initialized");
+        line.tool = Some("salesforce_update_appointment".into());
+        line.revision = Some("2026-07-28");
+        line.status = 200;
+        line.outcome = "unsupported_grant_type";
+        line.verify_ms = Duration::from_micros(12_345_678).into();
+        line.table_ms = Duration::from_micros(12_345_678).into();
+        line.total_ms = Duration::from_micros(12_345_678).into();
+        let length = serde_json::to_vec(&line).unwrap().len() + 1;
+        assert!(length < 400, "{length} bytes");
+    }
+
+    #[test]
+    fn a_time_is_rfc_3339_with_milliseconds() {
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(1_789)), "1970-01-01T00:00:01.789Z");
+    }
+}

@@ -1,0 +1,250 @@
+//! The layer in front of rmcp: everything about a request that is not MCP itself.
+//!
+//! Origin and host, method, bearer token, size and shape of the body, batches, scope of the tool, `Accept`, a deadline,
+//! and a JSON-RPC body for every refusal.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_api::ApiRequest;
+use http_body_util::{BodyExt, Full};
+use registry::{PublicUrl, ServerName};
+use request_log::{RequestLine, Timings};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::bearer::{Bearer, Principal};
+use crate::catalogue::{Call, Trouble};
+use crate::envelope::{self, Message, Messages, known_revision};
+use crate::json_limits;
+use crate::refusal::Refusal;
+use crate::servers::{ServedServer, Servers};
+use crate::tables::Tables;
+
+const MAX_BODY: usize = 256 * 1024;
+const MAX_BATCH: usize = 16;
+/// What is left for the answer's way back when a deadline passes.
+const DEADLINE_MARGIN: Duration = Duration::from_secs(1);
+
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+/// What one request to an MCP path needs.
+pub struct Front<'a> {
+    /// Our own URL.
+    pub public_url: &'a PublicUrl,
+    /// Checks tokens.
+    pub bearer: &'a Bearer,
+    /// Knows the servers.
+    pub servers: &'a Servers,
+    /// Where tools read.
+    pub tables: &'a Arc<Tables>,
+    /// Where time goes.
+    pub timings: &'a Arc<Timings>,
+    /// When the request arrived.
+    pub now: SystemTime,
+}
+
+/// An admitted request: the caller is known, the body is JSON within limits.
+struct Admitted {
+    principal: Arc<Principal>,
+    server: Arc<ServedServer>,
+    headers: HeaderMap,
+    header_revision: Option<String>,
+    deadline: SystemTime,
+}
+
+impl Front<'_> {
+    /// Answers a request.
+    pub async fn answer(&self, request: ApiRequest, line: &mut RequestLine) -> Response<Bytes> {
+        let body = request.body.clone();
+        let answered = async {
+            let admitted = self.admit(request, line).await?;
+            let text = std::str::from_utf8(&body).map_err(|_| Refusal::NotJson)?;
+            match envelope::split(text)? {
+                Messages::One(message) => Ok(self.message(&admitted, message, line).await),
+                Messages::Batch(messages) => self.batch(&admitted, &messages, line).await,
+            }
+        };
+        match answered.await {
+            Ok(response) => response,
+            Err(refusal) => refuse(refusal, None, line),
+        }
+    }
+
+    async fn admit(&self, request: ApiRequest, line: &mut RequestLine) -> Result<Admitted, Refusal> {
+        let foreign = |host: Option<&str>| host.is_some_and(|host| !self.public_url.is_host(host));
+        if request.headers.contains_key(ORIGIN)
+            && !request.header(ORIGIN).is_some_and(|origin| self.public_url.is_origin(origin))
+        {
+            return Err(Refusal::Origin);
+        }
+        if foreign(request.header(HOST)) {
+            return Err(Refusal::Host);
+        }
+        if request.method != Method::POST {
+            return Err(Refusal::Method("POST"));
+        }
+        let name = ServerName::from_path(&request.path).ok_or(Refusal::UnknownServer)?;
+        let server = self.timings.table(self.servers.get(&name, self.now)).await?.ok_or(Refusal::UnknownServer)?;
+        line.server = Some(name.as_str().to_owned());
+        let principal = self.bearer.authenticate(&request, &name, self.timings, self.now).await?;
+        line.client = Some(principal.client_id.clone());
+        check_media_type(&request)?;
+        if request.body.len() > MAX_BODY {
+            return Err(Refusal::TooLarge);
+        }
+        json_limits::check(&request.body)?;
+        Ok(Admitted {
+            principal: Arc::new(principal),
+            server,
+            header_revision: request.header(PROTOCOL_VERSION).map(|version| version.trim().to_owned()),
+            headers: request.headers,
+            deadline: request.deadline,
+        })
+    }
+
+    async fn message(&self, admitted: &Admitted, json: &str, line: &mut RequestLine) -> Response<Bytes> {
+        let message = match Message::parse(json) {
+            Ok(message) => message,
+            Err((refusal, id)) => return refuse(refusal, id, line),
+        };
+        line.method = message.known_method();
+        line.revision = message.revision(admitted.header_revision.as_deref());
+        match self.forward(admitted, &message, json, line).await {
+            Ok(response) => response,
+            Err(refusal) => refuse(refusal, message.id, line),
+        }
+    }
+
+    async fn forward(
+        &self,
+        admitted: &Admitted,
+        message: &Message<'_>,
+        json: &str,
+        line: &mut RequestLine,
+    ) -> Result<Response<Bytes>, Refusal> {
+        if let Some(requested) = &admitted.header_revision
+            && known_revision(requested).is_none()
+            && message.meta_revision().is_none()
+        {
+            return Err(Refusal::Revision { requested: requested.chars().take(32).collect() });
+        }
+        let tool = match message.called_tool()? {
+            Some(name) => admitted.server.tool(&name),
+            None => None,
+        };
+        if let Some(tool) = tool {
+            line.tool = Some(tool.name.to_string());
+            if !admitted.principal.scopes.permit(tool.scope) {
+                return Err(self.bearer.insufficient_scope(&admitted.server.definition.name, tool.scope));
+            }
+        }
+        let call = Arc::new(Call::new(admitted.principal.clone(), self.tables.clone(), self.timings.clone(), self.now));
+        let request = rmcp_request(&admitted.headers, json, &call);
+        let limit = self.limit(admitted);
+        let response = match tokio::time::timeout(limit, admitted.server.endpoint.handle(request)).await {
+            Ok(response) => collect(response).await?,
+            Err(_) => {
+                line.outcome = "deadline_exceeded";
+                return tool_deadline(message, line.revision).ok_or(Refusal::Deadline);
+            }
+        };
+        if let Some(outcome) = call.outcome() {
+            line.outcome = outcome;
+        } else if response.status().is_client_error() {
+            line.outcome = "protocol_error";
+        }
+        Ok(response)
+    }
+
+    /// The tool's own limit, or what is left of the invocation.
+    fn limit(&self, admitted: &Admitted) -> Duration {
+        let left = admitted.deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        admitted.server.definition.tool_timeout().min(left.saturating_sub(DEADLINE_MARGIN))
+    }
+
+    /// Messages of a batch are answered in order, each as if it had come alone (JSON-RPC 2.0, MCP 2025-03-26).
+    async fn batch(
+        &self,
+        admitted: &Admitted,
+        messages: &[&str],
+        line: &mut RequestLine,
+    ) -> Result<Response<Bytes>, Refusal> {
+        if !matches!(admitted.header_revision.as_deref(), None | Some("2025-03-26")) {
+            return Err(Refusal::Batch("batches ended with protocol revision 2025-06-18: send one message"));
+        }
+        if messages.is_empty() || messages.len() > MAX_BATCH {
+            return Err(Refusal::Batch("a batch has 1 to 16 messages"));
+        }
+        let mut answers = Vec::new();
+        for json in messages {
+            let response = self.message(admitted, json, line).await;
+            if response.status() == StatusCode::FORBIDDEN {
+                return Ok(response);
+            }
+            if let Ok(answer) = serde_json::from_slice::<Value>(response.body()) {
+                answers.push(answer);
+            }
+        }
+        line.method = None;
+        line.tool = None;
+        if answers.is_empty() {
+            let mut accepted = Response::new(Bytes::new());
+            *accepted.status_mut() = StatusCode::ACCEPTED;
+            return Ok(accepted);
+        }
+        Ok(http_api::json(&answers))
+    }
+}
+
+fn refuse(refusal: Refusal, id: Option<&RawValue>, line: &mut RequestLine) -> Response<Bytes> {
+    line.outcome = refusal.code();
+    refusal.into_json_rpc_response(id)
+}
+
+fn check_media_type(request: &ApiRequest) -> Result<(), Refusal> {
+    let essence = request.header(CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default();
+    let plain = request.header(CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+    if essence.trim().eq_ignore_ascii_case("application/json") && plain { Ok(()) } else { Err(Refusal::MediaType) }
+}
+
+/// The request as rmcp takes it: both media types in `Accept`, whatever the client listed, for Agentforce and others
+/// list one or none. The token stays here.
+fn rmcp_request(headers: &HeaderMap, json: &str, call: &Arc<Call>) -> http::Request<Full<Bytes>> {
+    let mut request = http::Request::new(Full::new(Bytes::copy_from_slice(json.as_bytes())));
+    *request.method_mut() = Method::POST;
+    *request.headers_mut() = headers.clone();
+    let headers = request.headers_mut();
+    headers.remove(AUTHORIZATION);
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request.extensions_mut().insert(call.clone());
+    request
+}
+
+/// rmcp's answer with its body in one piece. Its refusals in plain text become JSON-RPC errors.
+async fn collect(response: Response<crate::servers::EndpointBody>) -> Result<Response<Bytes>, Refusal> {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
+    let json = parts.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    if (parts.status.is_client_error() || parts.status.is_server_error()) && !json {
+        return Err(Refusal::Transport { status: parts.status, text: String::from_utf8_lossy(&body).into_owned() });
+    }
+    parts.extensions.clear();
+    Ok(Response::from_parts(parts, body))
+}
+
+/// A tool that did not answer in time has an answer all the same: one the model can act on.
+fn tool_deadline(message: &Message<'_>, revision: Option<&'static str>) -> Option<Response<Bytes>> {
+    let id: Value = serde_json::from_str(message.id?.get()).ok()?;
+    message.called_tool().ok()??;
+    let trouble = Trouble::deadline();
+    let mut result = json!({ "content": [{ "type": "text", "text": trouble.sentence }], "isError": true });
+    if revision == Some("2026-07-28") {
+        result["resultType"] = json!("complete");
+    }
+    Some(http_api::json(&json!({ "jsonrpc": "2.0", "id": id, "result": result })))
+}

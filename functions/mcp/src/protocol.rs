@@ -1,0 +1,173 @@
+//! The one place that speaks rmcp: our catalogue behind its `ServerHandler`.
+//!
+//! Tool futures are boxed before rmcp sees them, for it moves them several times; a panic in a tool is caught here,
+//! for in rmcp's task it would leave the request without an answer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use http::request::Parts;
+use registry::Server;
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+    ErrorCode, ErrorData, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion,
+    ServerCapabilities, ServerConfig, ToolAnnotations,
+};
+use rmcp::service::RequestContext;
+use rmcp::{RoleServer, ServerHandler};
+use serde_json::{Map, Value, json};
+
+use crate::catalogue::{Answer, Call, Tool, Trouble};
+
+/// How long a client may keep `tools/list`: as long as we keep a definition.
+const LIST_TTL_MS: u64 = 30_000;
+
+/// Serves one MCP server.
+#[derive(Clone)]
+pub struct Handler {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    info: ServerConfig,
+    tools: Vec<(Tool, rmcp::model::Tool)>,
+}
+
+impl Handler {
+    /// A handler for a server and its tools.
+    pub fn new(server: &Server, tools: &[Tool]) -> Handler {
+        let implementation = Implementation::new("northstar", env!("CARGO_PKG_VERSION"))
+            .with_title(server.title.clone())
+            .with_description(server.description.clone());
+        // Only what a function can keep to: no `listChanged`, for nothing can be pushed.
+        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
+        info.instructions = server.instructions.clone();
+        let tools = tools.iter().map(|tool| (tool.clone(), describe(tool))).collect();
+        Handler { inner: Arc::new(Inner { info, tools }) }
+    }
+
+    fn tool(&self, name: &str) -> Option<&Tool> {
+        self.inner.tools.iter().map(|(tool, _)| tool).find(|tool| tool.name == name)
+    }
+
+    async fn run(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> ToolResult {
+        let call = call_of(&context)?;
+        let Some(tool) = self.tool(&request.name) else {
+            call.set_outcome("unknown_tool");
+            return Err(ErrorData::invalid_params(
+                "there is no tool of this name; see tools/list",
+                code("unknown_tool"),
+            ));
+        };
+        let running = AssertUnwindSafe(tool.run(request.arguments.unwrap_or_default(), call.clone()));
+        let outcome = running.catch_unwind().await.unwrap_or_else(|_| Err(Trouble::panicked()));
+        let mut result = match outcome {
+            Ok(answer) => structured(answer),
+            Err(trouble) => {
+                call.set_outcome(trouble.code);
+                let mut result = CallToolResult::error(vec![ContentBlock::text(trouble.sentence)]);
+                result.meta = Some(MetaObject(Map::from_iter([("northstar/code".to_owned(), json!(trouble.code))])));
+                result
+            }
+        };
+        if is_modern(&context) {
+            // MCP 2026-07-28: every result should say who answered; rmcp adds it to the others.
+            let info = serde_json::to_value(&self.inner.info.server_info).unwrap_or_default();
+            let meta = result.meta.get_or_insert_default();
+            meta.0.insert("io.modelcontextprotocol/serverInfo".to_owned(), info);
+        }
+        Ok(result.into())
+    }
+}
+
+type ToolResult = Result<CallToolResponse, ErrorData>;
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        self.inner.info.clone()
+    }
+
+    async fn list_tools(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let call = call_of(&context)?;
+        if request.is_some_and(|page| page.cursor.is_some()) {
+            call.set_outcome("invalid_params");
+            return Err(ErrorData::invalid_params(
+                "tools/list has one page: no cursor is valid",
+                code("invalid_params"),
+            ));
+        }
+        let permitted = self.inner.tools.iter().filter(|(tool, _)| call.principal.scopes.permit(tool.scope));
+        let mut list = ListToolsResult::with_all_items(permitted.map(|(_, described)| described.clone()).collect());
+        if is_modern(&context) {
+            list.ttl_ms = Some(LIST_TTL_MS);
+            // What is listed depends on the token's scopes.
+            list.cache_scope = Some(CacheScope::Private);
+        }
+        Ok(list)
+    }
+
+    fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> impl Future<Output = ToolResult> + Send {
+        Box::pin(self.run(request, context))
+    }
+
+    /// What rmcp could not read as a request it knows: either the method is unknown, or its parameters are wrong.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        const KNOWN: [&str; 5] = ["initialize", "ping", "server/discover", "tools/call", "tools/list"];
+        let call = call_of(&context)?;
+        if KNOWN.contains(&request.method.as_str()) {
+            call.set_outcome("invalid_params");
+            let message = "the parameters do not have the shape of this method";
+            return Err(ErrorData::invalid_params(message, code("invalid_params")));
+        }
+        call.set_outcome("method_not_found");
+        let message = "this server does not have this method";
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, code("method_not_found")))
+    }
+}
+
+fn call_of(context: &RequestContext<RoleServer>) -> Result<&Arc<Call>, ErrorData> {
+    let parts = context.extensions.get::<Parts>();
+    parts.and_then(|parts| parts.extensions.get()).ok_or_else(|| ErrorData::internal_error("no caller", None))
+}
+
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version() == Some(ProtocolVersion::V_2026_07_28)
+}
+
+fn code(code: &str) -> Option<Value> {
+    Some(json!({ "code": code }))
+}
+
+/// The answer as structured content, and as text for clients that read only that.
+fn structured(answer: Answer) -> CallToolResult {
+    let value = Value::Object(answer);
+    let mut result = CallToolResult::success(vec![ContentBlock::text(value.to_string())]);
+    result.structured_content = Some(value);
+    result
+}
+
+fn describe(tool: &Tool) -> rmcp::model::Tool {
+    let annotations = ToolAnnotations::with_title(tool.title.to_string())
+        .read_only(tool.annotations.read_only)
+        .destructive(tool.annotations.destructive)
+        .idempotent(tool.annotations.idempotent)
+        .open_world(tool.annotations.open_world);
+    rmcp::model::Tool::new(tool.name.to_string(), tool.description.to_string(), Arc::new(tool.input_schema()))
+        .with_title(tool.title.to_string())
+        .with_raw_output_schema(Arc::new(tool.output_schema()))
+        .with_annotations(annotations)
+}

@@ -1,0 +1,60 @@
+//! `get_order_status`: where an order is.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use access_token::Scope;
+use serde_json::json;
+
+use crate::arguments::{Arguments, Input};
+use crate::catalogue::{Annotations, Answer, Call, Output, Source, Tool, Trouble};
+
+/// The tool.
+pub fn tool() -> Tool {
+    Tool {
+        name: Cow::Borrowed("get_order_status"),
+        title: Cow::Borrowed("Get order status"),
+        description: Cow::Borrowed(
+            "Returns the status, the carrier and the expected delivery date of one order, by its order number.",
+        ),
+        inputs: Cow::Borrowed(&[Input {
+            name: "order_id",
+            title: "Order number",
+            description: "Number of the order, exactly as on the order confirmation, for example 1001",
+            pattern: Some("^[A-Za-z0-9._-]{1,64}$"),
+            one_of: &[],
+            required: true,
+        }]),
+        outputs: Cow::Borrowed(&[
+            Output { name: "order_id", schema_type: "string", description: "Number of the order", required: true },
+            Output {
+                name: "status",
+                schema_type: "string",
+                description: "PENDING, PROCESSING, SHIPPED, OUT_FOR_DELIVERY, DELIVERED, DELAYED, CANCELLED or RETURNED",
+                required: false,
+            },
+            Output { name: "carrier", schema_type: "string", description: "Who carries it, if known", required: false },
+            Output {
+                name: "eta",
+                schema_type: "string",
+                description: "Expected delivery date, YYYY-MM-DD, if known",
+                required: false,
+            },
+        ]),
+        annotations: Annotations::READ,
+        scope: Scope::Read,
+        source: Source::BuiltIn(|arguments, call| Box::pin(run(arguments, call))),
+    }
+}
+
+async fn run(arguments: Arguments, call: Arc<Call>) -> Result<Answer, Trouble> {
+    let order_id = arguments.text("order_id");
+    let order = call.timings.table(call.tables.order(order_id)).await?.ok_or_else(|| {
+        let sentence = format!("There is no order {order_id}. Ask the customer to check the order number.");
+        Trouble::new("order_not_found", sentence)
+    })?;
+    let mut answer = Answer::from_iter([("order_id".to_owned(), json!(order.order_id))]);
+    let known = [("status", order.status), ("carrier", order.carrier), ("eta", order.eta)];
+    answer.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))));
+    Ok(answer)
+}

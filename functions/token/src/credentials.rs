@@ -1,0 +1,104 @@
+//! Where a client puts its id and secret: the `Authorization` header or the body, never both (RFC 6749 §2.3).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::AUTHORIZATION;
+use http_api::ApiRequest;
+use registry::AuthMethod;
+use secrecy::SecretString;
+
+use crate::error::TokenError;
+use crate::form::{self, Form};
+
+/// What the caller claims to be.
+pub struct Credentials {
+    /// The id, not checked.
+    pub unverified_client_id: String,
+    /// The secret, not checked.
+    pub unverified_secret: SecretString,
+    /// Where they were.
+    pub method: AuthMethod,
+}
+
+impl Credentials {
+    /// Finds the credentials of a request.
+    ///
+    /// # Errors
+    /// [`TokenError::InvalidClient`] when there are none or the header is broken; [`TokenError::InvalidRequest`] when
+    /// there are two.
+    pub fn find(request: &ApiRequest, form: &Form) -> Result<Credentials, TokenError> {
+        let body_id = form.one("client_id")?;
+        let body_secret = form.one("client_secret")?;
+        if form.one("client_assertion")?.is_some() || form.one("client_assertion_type")?.is_some() {
+            return Err(TokenError::InvalidRequest("client assertions are not supported: send a client_secret"));
+        }
+        if !request.headers.contains_key(AUTHORIZATION) {
+            return match (body_id, body_secret) {
+                (Some(id), Some(secret)) => Ok(Credentials::new(id, secret, AuthMethod::ClientSecretPost)),
+                _ => Err(TokenError::InvalidClient),
+            };
+        }
+        if body_secret.is_some() {
+            return Err(TokenError::InvalidRequest("the secret is in the header and in the body: send it once"));
+        }
+        let header = request.header(AUTHORIZATION).ok_or(TokenError::InvalidClient)?;
+        let (id, secret) = basic(header).ok_or(TokenError::InvalidClient)?;
+        if body_id.is_some_and(|body_id| body_id != id) {
+            return Err(TokenError::InvalidRequest("the client_id in the body is not the one in the header"));
+        }
+        Ok(Credentials::new(&id, &secret, AuthMethod::ClientSecretBasic))
+    }
+
+    fn new(id: &str, secret: &str, method: AuthMethod) -> Credentials {
+        Credentials { unverified_client_id: id.to_owned(), unverified_secret: SecretString::from(secret), method }
+    }
+}
+
+/// Reads `Basic <base64>`; RFC 6749 §2.3.1: both halves are form-encoded before base64.
+fn basic(header: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = BASE64_STANDARD.decode(encoded).ok()?;
+    let colon = pair.iter().position(|&byte| byte == b':')?;
+    let (id, secret) = (form::decode(&pair[..colon])?, form::decode(&pair[colon + 1..])?);
+    (!id.is_empty() && !secret.is_empty()).then_some((id, secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header(pair: &str) -> String {
+        format!("Basic {}", BASE64_STANDARD.encode(pair))
+    }
+
+    #[test]
+    fn both_halves_are_form_decoded_after_base64() {
+        let expected = Some(("a:b".to_owned(), "c+ %é".to_owned()));
+        assert_eq!(basic(&header("a%3Ab:c%2B+%25%C3%A9")), expected);
+    }
+
+    #[test]
+    fn broken_headers_are_refused() {
+        let two_spaces = header("a:b").replace(' ', "  ");
+        let trailing = format!("{} x", header("a:b"));
+        for text in ["Basic", "Basic ", "Basic !!!", "Bearer x", "", " ", &two_spaces, &trailing] {
+            assert_eq!(basic(text), None, "{text:?}");
+        }
+        for pair in ["ab", ":", "a:", ":b", "a:%zz", "a:%", "%:b"] {
+            assert_eq!(basic(&header(pair)), None, "{pair:?}");
+        }
+        assert!(basic(&header("a:b").replace("Basic", "bASIC")).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(text in "\\PC*") {
+            let _ = basic(&text);
+            let _ = basic(&header(&text));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The authorization server: `POST /token` (RFC 6749 §4.4), its metadata (RFC 8414) and its public keys (RFC 7517).
+//!
+//! A token request passes, in this order: [`form`] → [`credentials`] → [`client_auth`] → [`grant`] → [`signing`].
+
+pub mod client_auth;
+pub mod config;
+pub mod credentials;
+pub mod error;
+pub mod form;
+pub mod grant;
+pub mod metadata;
+pub mod signing;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, Response};
+use http_api::ApiRequest;
+use registry::{ClientId, Registry};
+use request_log::{RequestLine, Timings};
+
+pub use config::Config;
+
+use client_auth::Clients;
+use credentials::Credentials;
+use error::TokenError;
+use form::Form;
+use grant::Grant;
+use metadata::Metadata;
+use signing::{PublishedKeys, SigningKeys};
+
+/// Everything that lives as long as the process.
+pub struct App {
+    config: Config,
+    metadata: Metadata,
+    clients: Clients,
+    signing_keys: SigningKeys,
+    published_keys: PublishedKeys,
+    cold: AtomicBool,
+}
+
+impl App {
+    /// Makes the function ready: the reads that every request needs are done here, in parallel, and open the connections
+    /// that later requests use. A source that does not answer now is asked again by the first request.
+    pub async fn new(config: Config) -> App {
+        let registry = Registry::new(config.aws.dynamodb.clone(), &config.config_table);
+        let app = App {
+            metadata: Metadata::new(&config.public_url),
+            clients: Clients::new(registry.clone(), config.secrets.clone()),
+            signing_keys: SigningKeys::new(config.secrets.clone(), &config.signing_keys),
+            published_keys: PublishedKeys::new(registry),
+            cold: AtomicBool::new(true),
+            config,
+        };
+        let now = SystemTime::now();
+        let (signing, published) = tokio::join!(app.signing_keys.warm_up(now), app.published_keys.jwks(now));
+        for error in [signing.err(), published.err()].into_iter().flatten() {
+            request_log::problem("token", error.code(), "a source did not answer during INIT", now);
+        }
+        app
+    }
+
+    /// Answers one request and writes its line.
+    pub async fn handle(&self, request: ApiRequest) -> Response<Bytes> {
+        let (start, now) = (Instant::now(), SystemTime::now());
+        let mut line = RequestLine::new("token", &request.request_id, self.cold.swap(false, Ordering::Relaxed));
+        let timings = Timings::default();
+        let response = match self.route(&request, &mut line, &timings, now).await {
+            Ok(response) => response,
+            Err(error) => {
+                line.outcome = error.code();
+                error.into_response()
+            }
+        };
+        line.status = response.status().as_u16();
+        timings.fill(&mut line);
+        line.total_ms = start.elapsed().into();
+        line.write(now);
+        response
+    }
+
+    async fn route(
+        &self,
+        request: &ApiRequest,
+        line: &mut RequestLine,
+        timings: &Timings,
+        now: SystemTime,
+    ) -> Result<Response<Bytes>, TokenError> {
+        let read = matches!(request.method, Method::GET | Method::HEAD);
+        match request.path.as_str() {
+            "/token" if request.method == Method::POST => self.token(request, line, timings, now).await,
+            "/token" => Err(TokenError::Method("POST")),
+            "/authorize" if read => Err(TokenError::UnsupportedResponseType),
+            "/.well-known/oauth-authorization-server" if read => Ok(self.metadata.answer()),
+            "/.well-known/jwks.json" if read => {
+                timings.table(self.published_keys.jwks(now)).await.map(|keys| metadata::jwks_answer(&keys))
+            }
+            "/authorize" | "/.well-known/oauth-authorization-server" | "/.well-known/jwks.json" => {
+                Err(TokenError::Method("GET, HEAD"))
+            }
+            _ => Err(TokenError::NotFound),
+        }
+    }
+
+    /// RFC 6749 §4.4. The client is authenticated before the rest of its request is judged.
+    async fn token(
+        &self,
+        request: &ApiRequest,
+        line: &mut RequestLine,
+        timings: &Timings,
+        now: SystemTime,
+    ) -> Result<Response<Bytes>, TokenError> {
+        let form = Form::parse(request)?;
+        let credentials = Credentials::find(request, &form)?;
+        let client = self.clients.authenticate(&credentials, timings, now).await?;
+        line.client = Some(ClientId::as_str(&client.client_id).to_owned());
+        let grant = Grant::decide(&client, &form, &self.config.public_url)?;
+        line.server = Some(grant.server.as_str().to_owned());
+        let key = timings.table(self.signing_keys.current(now)).await?;
+        timings.verify(|| grant.issue(&key, &self.config.public_url, now))
+    }
+}
