@@ -1,6 +1,7 @@
 //! The way of an invocation through a function: event, request, response, answer.
 
 use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -52,23 +53,31 @@ fn failure(status: StatusCode, error: &str, error_description: &str) -> Answer {
     json_with_status(status, &Failure { error, error_description }).into()
 }
 
-/// Serves invocations until Lambda ends the process.
-///
-/// # Errors
-/// When the Runtime API cannot be reached.
-pub async fn run<F>(handle: F) -> Result<(), lambda_runtime::Error>
+/// Serves invocations until Lambda ends the process; returns only when the Runtime API cannot be reached.
+pub async fn run<F>(function: &'static str, handle: F) -> ExitCode
 where
     F: AsyncFn(ApiRequest) -> Response<Bytes>,
 {
     log_panics();
     let handle = &handle;
-    lambda_runtime::Runtime::new(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+    let service = service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let invocation =
             Invocation { deadline: event.context.deadline(), request_id: event.context.request_id.clone() };
         Ok::<_, lambda_runtime::Error>(answer_event(event.payload.get(), invocation, handle).await)
-    }))
-    .run()
-    .await
+    });
+    match lambda_runtime::Runtime::new(service).run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => {
+            request_log::problem(function, "runtime_api", "the Lambda Runtime API does not answer", SystemTime::now());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says why a function does not start: a setting is missing or wrong.
+pub fn not_started(function: &'static str, error: &impl std::error::Error) -> ExitCode {
+    request_log::problem(function, "invalid_configuration", &error.to_string(), SystemTime::now());
+    ExitCode::FAILURE
 }
 
 /// One log line a panic, with its place; its message stays out, for it may quote a caller's text.

@@ -23,6 +23,9 @@ pub enum Level {
     Error,
 }
 
+/// API Gateway's ids have 16 characters.
+const MAX_REQUEST_ID: usize = 24;
+
 /// What is known of one request when it has been answered.
 #[derive(Debug, Serialize)]
 pub struct RequestLine {
@@ -30,8 +33,10 @@ pub struct RequestLine {
     time: String,
     level: Level,
     /// Which function answered: `token` or `mcp`.
+    #[serde(rename = "fn")]
     pub function: &'static str,
     /// API Gateway's id of the request, which the caller sees as `apigw-requestid`.
+    #[serde(rename = "id")]
     pub request_id: String,
     /// Client id, once the client is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,14 +44,14 @@ pub struct RequestLine {
     /// MCP server name, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
-    /// JSON-RPC method, when it is one that this server knows.
+    /// JSON-RPC method, when it is one that this server knows and no tool says more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'static str>,
     /// Tool name, when the server has such a tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// MCP protocol revision of the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "rev", skip_serializing_if = "Option::is_none")]
     pub revision: Option<&'static str>,
     /// HTTP status of the answer.
     pub status: u16,
@@ -58,7 +63,8 @@ pub struct RequestLine {
     pub table_ms: Milliseconds,
     /// Milliseconds from the event's arrival to the answer.
     pub total_ms: Milliseconds,
-    /// Whether this was the first request of the process.
+    /// Whether this was the first request of the process; left out when it was not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cold: bool,
 }
 
@@ -69,7 +75,7 @@ impl RequestLine {
             time: String::new(),
             level: Level::Info,
             function,
-            request_id: request_id.chars().take(64).collect(),
+            request_id: request_id.chars().take(MAX_REQUEST_ID).collect(),
             client: None,
             server: None,
             method: None,
@@ -87,6 +93,7 @@ impl RequestLine {
     /// Writes the line, dated `now`. A line that cannot be written is lost: no request fails for its log.
     pub fn write(mut self, now: SystemTime) {
         self.time = timestamp(now);
+        self.method = self.method.filter(|_| self.tool.is_none());
         self.level = match (self.status, self.outcome) {
             (500.., _) | (_, "table_unavailable" | "tool_panicked" | "deadline_exceeded") => Level::Error,
             (400.., _) => Level::Warn,
@@ -104,6 +111,7 @@ pub fn problem(function: &'static str, code: &'static str, message: &str, now: S
     struct Problem<'a> {
         time: String,
         level: Level,
+        #[serde(rename = "fn")]
         function: &'a str,
         outcome: &'a str,
         message: &'a str,
@@ -178,18 +186,17 @@ mod tests {
 
     #[test]
     fn the_longest_line_stays_under_400_bytes() {
-        let mut line = RequestLine::new("token", "JKJaXmPLvHcESHA=JKJaXmPLvHcESHA=", true);
+        let mut line = RequestLine::new("token", &"r".repeat(100), true);
         line.time = timestamp(SystemTime::UNIX_EPOCH);
-        line.client = Some("c".repeat(40));
+        line.client = Some("c".repeat(22));
         line.server = Some("s".repeat(40));
-        line.method = Some("notifications/initialized");
-        line.tool = Some("salesforce_update_appointment".into());
+        line.tool = Some("t".repeat(64));
         line.revision = Some("2026-07-28");
         line.status = 200;
         line.outcome = "unsupported_grant_type";
-        line.verify_ms = Duration::from_micros(12_345_678).into();
-        line.table_ms = Duration::from_micros(12_345_678).into();
-        line.total_ms = Duration::from_micros(12_345_678).into();
+        line.verify_ms = Duration::from_micros(1_234_567).into();
+        line.table_ms = Duration::from_micros(28_345_678).into();
+        line.total_ms = Duration::from_micros(28_345_678).into();
         let length = serde_json::to_vec(&line).unwrap().len() + 1;
         assert!(length < 400, "{length} bytes");
     }

@@ -2,6 +2,8 @@
 //!
 //! What is wrong is told to the model as a tool result (MCP, SEP-1303), by the argument's name and never its value.
 
+use std::borrow::Cow;
+
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
@@ -14,25 +16,46 @@ const MAX_TEXT: usize = 4 * 1024;
 #[derive(Clone, Debug)]
 pub struct Input {
     /// Name of the argument.
-    pub name: &'static str,
-    /// Its title: Agentforce shows it as the label.
-    pub title: &'static str,
-    /// What it is.
-    pub description: &'static str,
-    /// What the whole text must match.
-    pub pattern: Option<&'static str>,
-    /// The texts it may be.
-    pub one_of: &'static [&'static str],
+    pub name: Cow<'static, str>,
+    title: Cow<'static, str>,
+    description: Cow<'static, str>,
+    pattern: Option<Regex>,
+    one_of: Vec<Cow<'static, str>>,
     /// Whether it must be given.
     pub required: bool,
 }
 
 impl Input {
+    /// An optional text; Agentforce shows `title` as its label.
+    pub fn text(
+        name: impl Into<Cow<'static, str>>,
+        title: impl Into<Cow<'static, str>>,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Input {
+        let (name, title, description) = (name.into(), title.into(), description.into());
+        Input { name, title, description, pattern: None, one_of: Vec::new(), required: false }
+    }
+
+    /// The same, and it must be given.
+    pub fn required(self) -> Input {
+        Input { required: true, ..self }
+    }
+
+    /// The same, and it must match `pattern`, from `^` to `$`.
+    pub fn matching(self, pattern: Regex) -> Input {
+        Input { pattern: Some(pattern), ..self }
+    }
+
+    /// The same, and it must be one of these texts.
+    pub fn one_of(self, texts: &[&'static str]) -> Input {
+        Input { one_of: texts.iter().map(|text| Cow::Borrowed(*text)).collect(), ..self }
+    }
+
     /// JSON Schema of the argument.
     pub fn schema(&self) -> Value {
         let mut schema = json!({ "type": "string", "title": self.title, "description": self.description });
-        if let Some(pattern) = self.pattern {
-            schema["pattern"] = json!(pattern);
+        if let Some(pattern) = &self.pattern {
+            schema["pattern"] = json!(pattern.as_str());
         }
         if !self.one_of.is_empty() {
             schema["enum"] = json!(self.one_of);
@@ -44,11 +67,10 @@ impl Input {
         if text.len() > MAX_TEXT {
             return Err(format!("{} is too long", self.name));
         }
-        let matches = |pattern: &str| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
-        if self.pattern.is_some_and(|pattern| !matches(pattern)) {
+        if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(text)) {
             return Err(format!("{} does not have the right form: {}", self.name, self.description));
         }
-        if !self.one_of.is_empty() && !self.one_of.contains(&text) {
+        if !self.one_of.is_empty() && !self.one_of.iter().any(|allowed| allowed == text) {
             return Err(format!("{} is one of {}", self.name, self.one_of.join(", ")));
         }
         Ok(())
@@ -68,12 +90,12 @@ impl Arguments {
     /// [`Trouble`] with code `invalid_arguments`, naming the first argument that is missing, unknown or wrong.
     pub fn check(values: Map<String, Value>, inputs: &[Input]) -> Result<Arguments, Trouble> {
         let wrong = |what: String| Trouble::new("invalid_arguments", format!("{what}. Correct it and call again."));
-        if values.keys().any(|name| !inputs.iter().any(|input| input.name == name)) {
-            let known: Vec<&str> = inputs.iter().map(|input| input.name).collect();
+        if values.keys().any(|name| !inputs.iter().any(|input| input.name == name.as_str())) {
+            let known: Vec<&str> = inputs.iter().map(|input| input.name.as_ref()).collect();
             return Err(wrong(format!("An argument is unknown; the arguments are {}", known.join(", "))));
         }
         for input in inputs {
-            match values.get(input.name) {
+            match values.get(input.name.as_ref()) {
                 None if input.required => return Err(wrong(format!("{} is missing", input.name))),
                 None => {}
                 Some(Value::String(text)) => input.check(text).map_err(wrong)?,
@@ -98,28 +120,17 @@ impl Arguments {
 mod tests {
     use super::*;
 
-    const INPUTS: [Input; 2] = [
-        Input {
-            name: "order_id",
-            title: "Order number",
-            description: "as on the invoice",
-            pattern: Some("^[0-9]{1,8}$"),
-            one_of: &[],
-            required: true,
-        },
-        Input {
-            name: "status",
-            title: "Status",
-            description: "a status",
-            pattern: None,
-            one_of: &["SHIPPED", "DELIVERED"],
-            required: false,
-        },
-    ];
+    fn inputs() -> [Input; 2] {
+        let digits = Regex::new("^[0-9]{1,8}$").unwrap();
+        [
+            Input::text("order_id", "Order number", "as on the invoice").matching(digits).required(),
+            Input::text("status", "Status", "a status").one_of(&["SHIPPED", "DELIVERED"]),
+        ]
+    }
 
     fn check(arguments: Value) -> Result<Arguments, String> {
         let Value::Object(values) = arguments else { panic!("an object") };
-        Arguments::check(values, &INPUTS).map_err(|trouble| trouble.sentence)
+        Arguments::check(values, &inputs()).map_err(|trouble| trouble.sentence)
     }
 
     #[test]

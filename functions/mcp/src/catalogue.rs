@@ -101,14 +101,27 @@ impl Annotations {
 /// A property of a tool's answer.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// Name of the property.
-    pub name: &'static str,
+    name: Cow<'static, str>,
     /// Its JSON Schema type: a primitive, or `array` for rows of flat objects.
     pub schema_type: &'static str,
-    /// What it holds.
-    pub description: &'static str,
-    /// Whether it is always there.
-    pub required: bool,
+    description: Cow<'static, str>,
+    required: bool,
+}
+
+impl Output {
+    /// A property that may be missing.
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        schema_type: &'static str,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Output {
+        Output { name: name.into(), schema_type, description: description.into(), required: false }
+    }
+
+    /// The same, and it is always there.
+    pub fn required(self) -> Output {
+        Output { required: true, ..self }
+    }
 }
 
 /// A tool.
@@ -121,9 +134,9 @@ pub struct Tool {
     /// What it does, in one line of less than 1,000 characters.
     pub description: Cow<'static, str>,
     /// What it takes.
-    pub inputs: Cow<'static, [Input]>,
+    pub inputs: Vec<Input>,
     /// What it answers.
-    pub outputs: Cow<'static, [Output]>,
+    pub outputs: Vec<Output>,
     /// What a client may assume of it.
     pub annotations: Annotations,
     /// The scope it needs.
@@ -143,8 +156,8 @@ impl Tool {
 
     /// JSON Schema of the arguments.
     pub fn input_schema(&self) -> Map<String, Value> {
-        let properties = self.inputs.iter().map(|input| (input.name.to_owned(), input.schema()));
-        let required = self.inputs.iter().filter(|input| input.required).map(|input| input.name);
+        let properties = self.inputs.iter().map(|input| (input.name.to_string(), input.schema()));
+        let required = self.inputs.iter().filter(|input| input.required).map(|input| input.name.as_ref());
         object_schema(properties.collect(), required.collect())
     }
 
@@ -156,9 +169,9 @@ impl Tool {
                 // Agentforce maps rows only when they are bare objects.
                 schema["items"] = json!({ "type": "object" });
             }
-            (output.name.to_owned(), schema)
+            (output.name.to_string(), schema)
         });
-        let required = self.outputs.iter().filter(|output| output.required).map(|output| output.name);
+        let required = self.outputs.iter().filter(|output| output.required).map(|output| output.name.as_ref());
         object_schema(properties.collect(), required.collect())
     }
 }

@@ -132,15 +132,9 @@ impl Front<'_> {
         {
             return Err(Refusal::Revision { requested: requested.chars().take(32).collect() });
         }
-        let tool = match message.called_tool()? {
-            Some(name) => admitted.server.tool(&name),
-            None => None,
-        };
-        if let Some(tool) = tool {
-            line.tool = Some(tool.name.to_string());
-            if !admitted.principal.scopes.permit(tool.scope) {
-                return Err(self.bearer.insufficient_scope(&admitted.server.definition.name, tool.scope));
-            }
+        if let Some(name) = message.called_tool()? {
+            line.tool = admitted.server.tool(&name).map(|tool| tool.name.to_string());
+            self.permitted_tool(admitted, &name)?;
         }
         let call = Arc::new(Call::new(admitted.principal.clone(), self.tables.clone(), self.timings.clone(), self.now));
         let request = rmcp_request(&admitted.headers, json, &call);
@@ -158,6 +152,16 @@ impl Front<'_> {
             line.outcome = "protocol_error";
         }
         Ok(response)
+    }
+
+    /// Refuses a tool that the caller's scopes do not permit. An unknown one is rmcp's to refuse.
+    fn permitted_tool(&self, admitted: &Admitted, name: &str) -> Result<(), Refusal> {
+        match admitted.server.tool(name) {
+            Some(tool) if !admitted.principal.scopes.permit(tool.scope) => {
+                Err(self.bearer.insufficient_scope(&admitted.server.definition.name, tool.scope))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The tool's own limit, or what is left of the invocation.
@@ -179,12 +183,15 @@ impl Front<'_> {
         if messages.is_empty() || messages.len() > MAX_BATCH {
             return Err(Refusal::Batch("a batch has 1 to 16 messages"));
         }
+        // A scope that is missing is told with HTTP 403, and before any of the messages has an effect.
+        for message in messages.iter().filter_map(|json| Message::parse(json).ok()) {
+            if let Ok(Some(name)) = message.called_tool() {
+                self.permitted_tool(admitted, &name)?;
+            }
+        }
         let mut answers = Vec::new();
         for json in messages {
             let response = self.message(admitted, json, line).await;
-            if response.status() == StatusCode::FORBIDDEN {
-                return Ok(response);
-            }
             if let Ok(answer) = serde_json::from_slice::<Value>(response.body()) {
                 answers.push(answer);
             }

@@ -114,7 +114,9 @@ impl App {
             "/healthz" => Ok(status::healthy()),
             "/readyz" => {
                 let keys = timings.table(self.bearer.warm_up(now)).await.is_ok();
-                let server = timings.table(self.servers.get(&ServerName::default_server(), now)).await.is_ok();
+                let default = ServerName::default_server();
+                let server = timings.table(self.servers.get(&default, now)).await;
+                let server = server.is_ok_and(|server| server.is_some());
                 let state_key = timings.table(self.tables.cursors.warm_up(now)).await.is_ok();
                 Ok(status::ready(keys, server, state_key))
             }

@@ -1,9 +1,15 @@
 //! The Lambda function of the MCP servers.
 
+use std::process::ExitCode;
+
 use mcp::{App, Config};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
-    let app = App::new(Config::from_env()?).await;
-    http_api::run(async |request| app.handle(request).await).await
+async fn main() -> ExitCode {
+    let config = match Config::from_env() {
+        Ok(config) => config,
+        Err(error) => return http_api::function::not_started("mcp", &error),
+    };
+    let app = App::new(config).await;
+    http_api::run("mcp", async |request| app.handle(request).await).await
 }

@@ -139,6 +139,8 @@ impl Tables {
                 .table_name(&self.orders)
                 .index_name("by_customer")
                 .key_condition_expression("customer_id = :customer")
+                .projection_expression("order_id, #status, carrier, eta, ordered_at")
+                .expression_attribute_names("#status", "status")
                 .expression_attribute_values(":customer", AttributeValue::S(customer_id.to_owned()))
                 .scan_index_forward(false)
                 .limit(i32::try_from(wanted).unwrap_or(i32::MAX))

@@ -6,38 +6,20 @@ use std::sync::Arc;
 use access_token::Scope;
 use serde_json::json;
 
-use crate::arguments::{Arguments, Input};
+use crate::arguments::Arguments;
 use crate::catalogue::{Annotations, Answer, Call, Output, Source, Tool, Trouble};
-
 /// The tool.
 pub fn tool() -> Tool {
     Tool {
         name: Cow::Borrowed("check_loyalty_points"),
         title: Cow::Borrowed("Check loyalty points"),
         description: Cow::Borrowed("Returns the loyalty points and the tier of one customer, by the customer number."),
-        inputs: Cow::Borrowed(&[Input {
-            name: "customer_id",
-            title: "Customer number",
-            description: "Number of the customer, exactly as on the customer card, for example C-0001",
-            pattern: Some("^[A-Za-z0-9._-]{1,64}$"),
-            one_of: &[],
-            required: true,
-        }]),
-        outputs: Cow::Borrowed(&[
-            Output {
-                name: "customer_id",
-                schema_type: "string",
-                description: "Number of the customer",
-                required: true,
-            },
-            Output { name: "points", schema_type: "integer", description: "Points on the account", required: true },
-            Output {
-                name: "tier",
-                schema_type: "string",
-                description: "Tier, if the customer has one",
-                required: false,
-            },
-        ]),
+        inputs: vec![super::customer_id()],
+        outputs: vec![
+            Output::new("customer_id", "string", "Number of the customer").required(),
+            Output::new("points", "integer", "Points on the account").required(),
+            Output::new("tier", "string", "Tier, if the customer has one"),
+        ],
         annotations: Annotations::READ,
         scope: Scope::Read,
         source: Source::BuiltIn(|arguments, call| Box::pin(run(arguments, call))),

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use access_token::Scope;
 use serde_json::json;
 
-use crate::arguments::{Arguments, Input};
+use crate::arguments::Arguments;
 use crate::catalogue::{Annotations, Answer, Call, Output, Source, Tool, Trouble};
-
 /// The tool.
 pub fn tool() -> Tool {
     Tool {
@@ -17,30 +16,17 @@ pub fn tool() -> Tool {
         description: Cow::Borrowed(
             "Returns the status, the carrier and the expected delivery date of one order, by its order number.",
         ),
-        inputs: Cow::Borrowed(&[Input {
-            name: "order_id",
-            title: "Order number",
-            description: "Number of the order, exactly as on the order confirmation, for example 1001",
-            pattern: Some("^[A-Za-z0-9._-]{1,64}$"),
-            one_of: &[],
-            required: true,
-        }]),
-        outputs: Cow::Borrowed(&[
-            Output { name: "order_id", schema_type: "string", description: "Number of the order", required: true },
-            Output {
-                name: "status",
-                schema_type: "string",
-                description: "PENDING, PROCESSING, SHIPPED, OUT_FOR_DELIVERY, DELIVERED, DELAYED, CANCELLED or RETURNED",
-                required: false,
-            },
-            Output { name: "carrier", schema_type: "string", description: "Who carries it, if known", required: false },
-            Output {
-                name: "eta",
-                schema_type: "string",
-                description: "Expected delivery date, YYYY-MM-DD, if known",
-                required: false,
-            },
-        ]),
+        inputs: vec![super::order_id()],
+        outputs: vec![
+            Output::new("order_id", "string", "Number of the order").required(),
+            Output::new(
+                "status",
+                "string",
+                "PENDING, PROCESSING, SHIPPED, OUT_FOR_DELIVERY, DELIVERED, DELAYED, CANCELLED or RETURNED",
+            ),
+            Output::new("carrier", "string", "Who carries it, if known"),
+            Output::new("eta", "string", "Expected delivery date, YYYY-MM-DD, if known"),
+        ],
         annotations: Annotations::READ,
         scope: Scope::Read,
         source: Source::BuiltIn(|arguments, call| Box::pin(run(arguments, call))),

@@ -26,54 +26,28 @@ pub fn tool() -> Tool {
             "Lists the orders of one customer, the newest first, up to 20 at a time; pass the cursor of an answer to \
              get the next ones.",
         ),
-        inputs: Cow::Borrowed(&[
-            Input {
-                name: "customer_id",
-                title: "Customer number",
-                description: "Number of the customer, exactly as on the customer card, for example C-0001",
-                pattern: Some("^[A-Za-z0-9._-]{1,64}$"),
-                one_of: &[],
-                required: true,
-            },
-            Input {
-                name: "status",
-                title: "Status",
-                description: "Only orders of this status",
-                pattern: None,
-                one_of: &STATUSES,
-                required: false,
-            },
-            Input {
-                name: "cursor",
-                title: "Cursor",
-                description: "The cursor of an earlier answer, to go on from there, with the same other arguments",
-                pattern: None,
-                one_of: &[],
-                required: false,
-            },
-        ]),
-        outputs: Cow::Borrowed(&[
-            Output {
-                name: "customer_id",
-                schema_type: "string",
-                description: "Number of the customer",
-                required: true,
-            },
-            Output {
-                name: "orders",
-                schema_type: "array",
-                description: "Orders with order_id, status, carrier, eta and ordered_at, as far as known",
-                required: true,
-            },
-            Output { name: "count", schema_type: "integer", description: "Orders in this answer", required: true },
-            Output {
-                name: "truncated",
-                schema_type: "boolean",
-                description: "Whether there may be more orders: pass the cursor to get them",
-                required: true,
-            },
-            Output { name: "cursor", schema_type: "string", description: "Where to go on", required: false },
-        ]),
+        inputs: vec![
+            super::customer_id(),
+            Input::text("status", "Status", "Only orders of this status").one_of(&STATUSES),
+            Input::text(
+                "cursor",
+                "Cursor",
+                "Cursor of an earlier answer: goes on from there, other arguments unchanged",
+            ),
+        ],
+        outputs: vec![
+            Output::new("customer_id", "string", "Number of the customer").required(),
+            Output::new(
+                "orders",
+                "array",
+                "Orders with order_id, status, carrier, eta and ordered_at, as far as known",
+            )
+            .required(),
+            Output::new("count", "integer", "Orders in this answer").required(),
+            Output::new("truncated", "boolean", "Whether there may be more orders: pass the cursor to get them")
+                .required(),
+            Output::new("cursor", "string", "Where to go on"),
+        ],
         annotations: Annotations::READ,
         scope: Scope::Read,
         source: Source::BuiltIn(|arguments, call| Box::pin(run(arguments, call))),
