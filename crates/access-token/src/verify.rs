@@ -164,3 +164,111 @@ fn signed_claims(jwt: &str, key: &PublicKey) -> Result<Claims, Refusal> {
     let named = [&claims.claims.sub, &claims.claims.client_id, &claims.claims.jti].iter().all(|text| !text.is_empty());
     if named { Ok(claims.claims) } else { Err(Refusal::Claims) }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    };
+
+    use super::*;
+    use crate::SigningKey;
+
+    const NOW: u64 = 1_800_000_000;
+    const ISSUER: &str = "https://mcp.example.com";
+    const AUDIENCE: &str = "https://mcp.example.com/mcp";
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            iss: ISSUER.into(),
+            sub: "client:demo".into(),
+            aud: AUDIENCE.into(),
+            client_id: "demo".into(),
+            scope: "mcp.read".into(),
+            iat: NOW,
+            exp: NOW + 900,
+            nbf: None,
+            jti: "j".into(),
+        }
+    }
+
+    fn pem(der: &[u8]) -> String {
+        pem::encode(&pem::Pem::new("PRIVATE KEY", der))
+    }
+
+    fn keys() -> [SigningKey; 3] {
+        let random = SystemRandom::new();
+        let ec = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let ed = Ed25519KeyPair::generate_pkcs8v1(&random).unwrap();
+        [SigningKey::generate_pem().unwrap(), pem(ec.as_ref()), pem(ed.as_ref())]
+            .map(|pem| SigningKey::from_pem(&pem).unwrap())
+    }
+
+    fn verifier(key: &SigningKey) -> Verifier {
+        let public = PublicKey::from_jwk(&key.public_jwk()).unwrap();
+        Verifier::new(ISSUER, HashMap::from([(key.kid().to_owned(), public)]))
+    }
+
+    #[test]
+    fn keys_of_every_kind_sign_and_verify() {
+        for (key, algorithm) in keys().iter().zip(["RS256", "ES256", "EdDSA"]) {
+            let jwk = key.public_jwk();
+            assert_eq!((jwk["alg"].as_str(), jwk["use"].as_str()), (Some(algorithm), Some("sig")));
+            assert!(["d", "p", "q", "dp", "dq", "qi", "k"].iter().all(|private| jwk.get(private).is_none()));
+            let token = key.sign(&claims()).unwrap();
+            assert_eq!(verifier(key).verify(&token, AUDIENCE, at(NOW)).unwrap().claims, claims(), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn no_other_key_is_a_signing_key() {
+        let p384 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        for text in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", &pem(p384.as_ref())] {
+            assert!(SigningKey::from_pem(text).is_err(), "{text:.40}");
+        }
+    }
+
+    /// The rules that depend on time and place, each broken by one change.
+    #[test]
+    fn every_rule_about_claims_is_enforced() {
+        let [key, ..] = keys();
+        let verifier = verifier(&key);
+        let outcome = |change: &dyn Fn(&mut Claims), now: u64| {
+            let mut changed = claims();
+            change(&mut changed);
+            verifier.verify(&key.sign(&changed).unwrap(), AUDIENCE, at(now)).map(|_| ())
+        };
+        assert_eq!(outcome(&|_| {}, NOW - 30), Ok(()), "a clock 30 s behind");
+        assert_eq!(outcome(&|_| {}, NOW + 929), Ok(()), "a clock 29 s ahead of expiry");
+        assert_eq!(outcome(&|_| {}, NOW + 930), Err(Refusal::Expired));
+        assert_eq!(outcome(&|_| {}, NOW - 31), Err(Refusal::Lifetime), "issued in the future");
+        assert_eq!(outcome(&|claims| claims.nbf = Some(NOW + 31), NOW), Err(Refusal::Lifetime));
+        assert_eq!(outcome(&|claims| claims.exp = NOW + 3_601, NOW), Err(Refusal::Lifetime));
+        assert_eq!(outcome(&|claims| claims.exp = u64::MAX, NOW), Err(Refusal::Lifetime));
+        assert_eq!(outcome(&|claims| claims.exp = NOW - 1, NOW), Err(Refusal::Lifetime), "expires before its issue");
+        assert_eq!(outcome(&|claims| claims.exp = 0, NOW), Err(Refusal::Expired));
+        assert_eq!(outcome(&|claims| claims.iss.push('/'), NOW), Err(Refusal::Issuer));
+        assert_eq!(outcome(&|claims| claims.aud.push('2'), NOW), Err(Refusal::Audience));
+        assert_eq!(outcome(&|claims| drop(claims.aud.pop()), NOW), Err(Refusal::Audience));
+        assert_eq!(outcome(&|claims| claims.sub.clear(), NOW), Err(Refusal::Claims));
+        assert_eq!(outcome(&|claims| claims.client_id.clear(), NOW), Err(Refusal::Claims));
+        assert_eq!(outcome(&|claims| claims.jti.clear(), NOW), Err(Refusal::Claims));
+    }
+
+    #[test]
+    fn a_token_is_refused_whichever_character_changes() {
+        let [key, ..] = keys();
+        let (verifier, token) = (verifier(&key), key.sign(&claims()).unwrap());
+        for index in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(verifier.verify(&changed, AUDIENCE, at(NOW)).is_err(), "character {index}");
+        }
+    }
+}
