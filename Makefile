@@ -14,8 +14,14 @@ check: ## Formatting, spelling, dependencies, lints
 test: ## What `make check` checks, then every test
 	@.ci/test
 
+soak: ## The tests with large counts, in full; writes bench/SOAK.md
+	@.ci/soak
+
 build: ## The functions as they ship, in target/lambda-x86_64 and target/lambda-arm64
 	@.ci/build
+
+bench: ## Measures the functions beside a minimal one, writes bench/RESULTS.md
+	@.ci/tools compiler lambda && .tools/venv/bin/python bench/bench.py
 
 fmt: ## Formats the code
 	@cargo fmt --all
@@ -23,4 +29,4 @@ fmt: ## Formats the code
 clean: ## Removes what was built and the tools; the state of the local run stays
 	@cargo clean && rm -rf .tools
 
-.PHONY: help run check test build fmt clean
+.PHONY: help run check test soak build bench fmt clean

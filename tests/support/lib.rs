@@ -1,13 +1,20 @@
 //! What the black-box tests share: a running `northstar serve`, its commands, and requests to it.
 
+mod events;
+pub mod forge;
+pub mod in_process;
+pub mod proxy;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+pub use events::{event, event_files};
 
 /// A `northstar serve` on a free port with a home of its own; it ends with this, or with the test process.
 pub struct Server {
@@ -102,6 +109,35 @@ impl Server {
     /// Process id of the server.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where its DynamoDB is.
+    pub fn dynamodb_url(&self) -> String {
+        std::fs::read_to_string(self.home().join("endpoint")).expect("a running server has written its endpoint")
+    }
+
+    /// Sends it a signal (`INT`, `TERM`, `KILL`) and waits for its end.
+    pub fn end_with(&mut self, signal: &str) -> ExitStatus {
+        let kill = Command::new("bash").args(["-c", "kill -s $0 $1", signal, &self.pid().to_string()]).status();
+        assert!(kill.expect("bash starts").success());
+        self.wait_for_end()
+    }
+
+    /// Closes its standard input and waits for its end.
+    pub fn end_with_stdin(&mut self) -> ExitStatus {
+        drop(self.child.stdin.take());
+        self.wait_for_end()
+    }
+
+    fn wait_for_end(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "northstar serve does not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Everything it has written so far: banner, request lines, errors.

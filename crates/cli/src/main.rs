@@ -18,7 +18,7 @@ use output::Failure;
 
 /// MCP endpoints on AWS Lambda for Salesforce Agentforce.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100, infer_subcommands = false)]
+#[command(name = "northstar", version, about, max_term_width = 100, infer_subcommands = false)]
 struct Cli {
     #[command(flatten)]
     shared: Shared,

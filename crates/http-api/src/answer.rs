@@ -18,6 +18,18 @@ pub struct Answer {
     is_base64_encoded: bool,
 }
 
+impl Answer {
+    /// HTTP status.
+    pub fn status_code(&self) -> u16 {
+        self.status_code
+    }
+
+    /// Body, as text unless it is binary.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+}
+
 impl From<Response<Bytes>> for Answer {
     fn from(response: Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();

@@ -33,9 +33,11 @@ pub struct ApiRequest {
 }
 
 impl ApiRequest {
-    /// The header's value as text; `None` when it is absent or not visible ASCII.
+    /// The header's value as text; `None` when it is absent, there more than once, or not visible ASCII.
     pub fn header(&self, name: HeaderName) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?.to_str().ok()?;
+        values.next().is_none().then_some(value)
     }
 }
 
@@ -188,6 +190,17 @@ mod tests {
         ] {
             assert_eq!(read(event).unwrap_err(), expected, "{event}");
         }
+    }
+
+    #[test]
+    fn a_header_in_two_spellings_is_not_one_header() {
+        let headers = r#""headers":{"authorization":"Bearer a","Authorization":"Bearer b","host":"h"},"rawPath""#;
+        let request = read(&MINIMAL.replace(r#""rawPath""#, headers)).unwrap();
+        assert!(request.headers.contains_key("authorization"));
+        assert_eq!(
+            (request.header(http::header::AUTHORIZATION), request.header(http::header::HOST)),
+            (None, Some("h"))
+        );
     }
 
     #[test]

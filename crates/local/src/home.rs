@@ -80,8 +80,16 @@ pub struct OpenHome {
     pub registry: Registry,
     /// Its secrets.
     pub secrets: Secrets,
+    store_url: String,
     // Our own store, if no `serve` lends its own; it ends with this.
     _store: Option<Store>,
+}
+
+impl OpenHome {
+    /// Where its DynamoDB is.
+    pub fn store_url(&self) -> &str {
+        &self.store_url
+    }
 }
 
 impl Home {
@@ -118,9 +126,9 @@ impl Home {
                 (store.url().to_owned(), Some(store))
             }
         };
-        let aws = AwsClients::new(&AwsSettings::local(url));
+        let aws = AwsClients::new(&AwsSettings::local(&url));
         let registry = Registry::new(aws.dynamodb.clone(), CONFIG_TABLE);
-        Ok(OpenHome { aws, registry, secrets: self.secrets(), _store: store })
+        Ok(OpenHome { aws, registry, secrets: self.secrets(), store_url: url, _store: store })
     }
 
     /// Takes the home for a `serve`; it is free again when the lock is dropped, however the process ends.

@@ -24,9 +24,14 @@ impl ClientId {
         valid.then(|| ClientId(text.to_owned()))
     }
 
-    /// A new random one of 128 bits.
+    /// A new random one of 128 bits. A command line would take one that begins with a hyphen for an option.
     pub fn generate() -> ClientId {
-        ClientId(random_text::<16>())
+        loop {
+            let id = random_text::<16>();
+            if !id.starts_with('-') {
+                return ClientId(id);
+            }
+        }
     }
 
     /// The id as text.

@@ -61,7 +61,7 @@ impl PublicUrl {
 }
 
 fn is_loopback(host: &str) -> bool {
-    matches!(host, "127.0.0.1" | "[::1]" | "localhost")
+    ["127.0.0.1", "[::1]", "localhost"].iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
             assert!(!public.is_origin(origin), "{origin}");
         }
         let local = PublicUrl::parse("http://127.0.0.1:9000").unwrap();
-        assert!(local.is_host("localhost:9000") && local.is_origin("http://localhost:9000"));
+        assert!(local.is_host("LOCALHOST:9000") && local.is_origin("http://localhost:9000"));
         assert!(!local.is_host("localhost:9001") && !local.is_host("evil.example:9000"));
     }
 }

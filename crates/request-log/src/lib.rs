@@ -4,7 +4,9 @@
 //! by metric filters, `northstar audit` its history. Nothing in it comes from a caller unchecked:
 //! clients, servers and tools appear only when they are known, and no secret, token or record ever does.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
@@ -119,12 +121,21 @@ pub fn problem(function: &'static str, code: &'static str, message: &str, now: S
     print_line(&Problem { time: timestamp(now), level: Level::Error, function, outcome: code, message });
 }
 
+/// Sends the lines of this process elsewhere than to standard output; the first call counts.
+pub fn write_to(destination: impl Write + Send + 'static) {
+    let _ = DESTINATION.set(Mutex::new(Box::new(destination)));
+}
+
+static DESTINATION: OnceLock<Mutex<Box<dyn Write + Send>>> = OnceLock::new();
+
 fn print_line(line: &impl Serialize) {
-    use std::io::Write;
     let Ok(mut bytes) = serde_json::to_vec(line) else { return };
     bytes.push(b'\n');
     // One write a line, so that lines of parallel requests never mix.
-    let _ = std::io::stdout().lock().write_all(&bytes);
+    let _ = match DESTINATION.get() {
+        Some(destination) => destination.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes),
+        None => std::io::stdout().lock().write_all(&bytes),
+    };
 }
 
 /// A duration in milliseconds, with two decimals.

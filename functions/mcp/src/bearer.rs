@@ -163,8 +163,7 @@ fn credentials(request: &ApiRequest) -> Presented<'_> {
     if !request.headers.contains_key(AUTHORIZATION) {
         return Presented::Nothing;
     }
-    let one = request.headers.get_all(AUTHORIZATION).iter().count() == 1;
-    let Some(header) = request.header(AUTHORIZATION).filter(|header| one && header.len() <= MAX_CREDENTIALS) else {
+    let Some(header) = request.header(AUTHORIZATION).filter(|header| header.len() <= MAX_CREDENTIALS) else {
         return Presented::Broken;
     };
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));

@@ -55,6 +55,8 @@ struct Params<'a> {
     name: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     arguments: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    cursor: Option<&'a RawValue>,
     #[serde(default, borrow, rename = "protocolVersion", deserialize_with = "present")]
     protocol_version: Option<&'a RawValue>,
     #[serde(default, borrow, rename = "_meta", deserialize_with = "present")]
@@ -136,6 +138,28 @@ impl<'a> Message<'a> {
         METHODS.into_iter().find(|known| self.method.as_deref() == Some(known))
     }
 
+    /// Whether this begins an older client's session. Since 2026-07-28 there is none to begin.
+    pub fn is_initialize(&self) -> bool {
+        self.id.is_some() && self.method.as_deref() == Some("initialize")
+    }
+
+    /// Checks what of the parameters rmcp would pass over or not tell well.
+    ///
+    /// # Errors
+    /// [`Refusal::Meta`] when `_meta` is not an object, [`Refusal::Params`] when a list's cursor is not a string.
+    pub fn check_params(&self) -> Result<(), Refusal> {
+        let Some(params) = &self.params else { return Ok(()) };
+        if params.meta.is_some_and(|meta| !meta.get().starts_with('{')) {
+            return Err(Refusal::Meta);
+        }
+        // Some clients write null for what they do not have.
+        let no_cursor = |cursor: &RawValue| cursor.get() != "null" && !cursor.get().starts_with('"');
+        if self.method.as_deref() == Some("tools/list") && params.cursor.is_some_and(no_cursor) {
+            return Err(Refusal::Params("a cursor is a string"));
+        }
+        Ok(())
+    }
+
     /// The name of the tool that is called.
     ///
     /// # Errors
@@ -146,7 +170,8 @@ impl<'a> Message<'a> {
         }
         let params = self.params.as_ref().ok_or(Refusal::Params("tools/call needs params with a name"))?;
         let name = text(params.name).ok_or(Refusal::Params("the name of a tool is a string"))?;
-        if params.arguments.is_some_and(|arguments| !arguments.get().starts_with('{')) {
+        // SDKs send `null` for no arguments.
+        if params.arguments.is_some_and(|arguments| !matches!(arguments.get().as_bytes().first(), Some(b'{' | b'n'))) {
             return Err(Refusal::Params("the arguments of a tool are an object"));
         }
         Ok(Some(name))

@@ -13,12 +13,14 @@ use http_api::ApiRequest;
 use http_body_util::{BodyExt, Full};
 use registry::{PublicUrl, ServerName};
 use request_log::{RequestLine, Timings};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::bearer::{Bearer, Principal};
 use crate::catalogue::{Call, Trouble};
-use crate::envelope::{self, Message, Messages, known_revision};
+use crate::envelope::{self, Message, Messages, REVISIONS, known_revision};
 use crate::json_limits;
 use crate::refusal::Refusal;
 use crate::servers::{ServedServer, Servers};
@@ -29,6 +31,8 @@ const MAX_BATCH: usize = 16;
 /// What is left for the answer's way back when a deadline passes.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(1);
 
+/// Since this revision a request stands alone.
+const STATELESS_REVISION: &str = REVISIONS[4];
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// What one request to an MCP path needs.
@@ -75,13 +79,13 @@ impl Front<'_> {
     }
 
     async fn admit(&self, request: ApiRequest, line: &mut RequestLine) -> Result<Admitted, Refusal> {
-        let foreign = |host: Option<&str>| host.is_some_and(|host| !self.public_url.is_host(host));
-        if request.headers.contains_key(ORIGIN)
-            && !request.header(ORIGIN).is_some_and(|origin| self.public_url.is_origin(origin))
-        {
+        let foreign = |name: HeaderName, ours: &dyn Fn(&str) -> bool| {
+            request.headers.contains_key(&name) && !request.header(name).is_some_and(ours)
+        };
+        if foreign(ORIGIN, &|origin| self.public_url.is_origin(origin)) {
             return Err(Refusal::Origin);
         }
-        if foreign(request.header(HOST)) {
+        if foreign(HOST, &|host| self.public_url.is_host(host)) {
             return Err(Refusal::Host);
         }
         if request.method != Method::POST {
@@ -132,24 +136,30 @@ impl Front<'_> {
         {
             return Err(Refusal::Revision { requested: requested.chars().take(32).collect() });
         }
+        if message.is_initialize() && message.meta_revision().as_deref() == Some(STATELESS_REVISION) {
+            return Err(Refusal::UnknownMethod);
+        }
+        message.check_params()?;
         if let Some(name) = message.called_tool()? {
             line.tool = admitted.server.tool(&name).map(|tool| tool.name.to_string());
             self.permitted_tool(admitted, &name)?;
         }
         let call = Arc::new(Call::new(admitted.principal.clone(), self.tables.clone(), self.timings.clone(), self.now));
-        let request = rmcp_request(&admitted.headers, json, &call);
+        let mut request = rmcp_request(&admitted.headers, json, &call);
+        if message.is_initialize() {
+            // The body negotiates. A header here is left from an earlier session, and rmcp would refuse the difference.
+            request.headers_mut().remove(PROTOCOL_VERSION);
+        }
         let limit = self.limit(admitted);
-        let response = match tokio::time::timeout(limit, admitted.server.endpoint.handle(request)).await {
+        let mut response = match tokio::time::timeout(limit, (admitted.server.endpoint)(request)).await {
             Ok(response) => collect(response).await?,
             Err(_) => {
                 line.outcome = "deadline_exceeded";
                 return tool_deadline(message, line.revision).ok_or(Refusal::Deadline);
             }
         };
-        if let Some(outcome) = call.outcome() {
+        if let Some(outcome) = call.outcome().or_else(|| name_error(&mut response)) {
             line.outcome = outcome;
-        } else if response.status().is_client_error() {
-            line.outcome = "protocol_error";
         }
         Ok(response)
     }
@@ -178,7 +188,7 @@ impl Front<'_> {
         line: &mut RequestLine,
     ) -> Result<Response<Bytes>, Refusal> {
         if !matches!(admitted.header_revision.as_deref(), None | Some("2025-03-26")) {
-            return Err(Refusal::Batch("batches ended with protocol revision 2025-06-18: send one message"));
+            return Err(Refusal::Batch("only protocol revision 2025-03-26 has batches: send one message"));
         }
         if messages.is_empty() || messages.len() > MAX_BATCH {
             return Err(Refusal::Batch("a batch has 1 to 16 messages"));
@@ -237,11 +247,45 @@ async fn collect(response: Response<crate::servers::EndpointBody>) -> Result<Res
     let (mut parts, body) = response.into_parts();
     let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
     let json = parts.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    if parts.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // The type is right, we have set it: rmcp says so of JSON that it cannot read as a message.
+        return Err(Refusal::NotJsonRpc("the body is not a message of this protocol"));
+    }
     if (parts.status.is_client_error() || parts.status.is_server_error()) && !json {
         return Err(Refusal::Transport { status: parts.status, text: String::from_utf8_lossy(&body).into_owned() });
     }
     parts.extensions.clear();
     Ok(Response::from_parts(parts, body))
+}
+
+/// Gives rmcp's own errors a stable code, as all others have; returns it.
+fn name_error(response: &mut Response<Bytes>) -> Option<&'static str> {
+    #[derive(Deserialize)]
+    struct Answer {
+        error: Option<IgnoredAny>,
+    }
+    /// rmcp's errors are shorter; answers of tools may be long.
+    const LONGEST: usize = 4 * 1024;
+    let body = response.body();
+    if body.len() > LONGEST {
+        return None;
+    }
+    serde_json::from_slice::<Answer>(body).ok()?.error?;
+    let mut answer: Value = serde_json::from_slice(body).ok()?;
+    let error = answer.get_mut("error")?.as_object_mut()?;
+    let code = match error.get("code").and_then(Value::as_i64) {
+        Some(-32601) => {
+            error.insert("message".to_owned(), json!(Refusal::UnknownMethod.to_string()));
+            Refusal::UnknownMethod.code()
+        }
+        Some(-32022) => "unsupported_protocol_version",
+        _ => "protocol_error",
+    };
+    if let Value::Object(data) = error.entry("data").or_insert_with(|| json!({})) {
+        data.insert("code".to_owned(), json!(code));
+    }
+    *response.body_mut() = Bytes::from(answer.to_string());
+    Some(code)
 }
 
 /// A tool that did not answer in time has an answer all the same: one the model can act on.
@@ -250,7 +294,7 @@ fn tool_deadline(message: &Message<'_>, revision: Option<&'static str>) -> Optio
     message.called_tool().ok()??;
     let trouble = Trouble::deadline();
     let mut result = json!({ "content": [{ "type": "text", "text": trouble.sentence }], "isError": true });
-    if revision == Some("2026-07-28") {
+    if revision == Some(STATELESS_REVISION) {
         result["resultType"] = json!("complete");
     }
     Some(http_api::json(&json!({ "jsonrpc": "2.0", "id": id, "result": result })))

@@ -36,7 +36,7 @@ use bearer::Bearer;
 use cursor::Cursors;
 use front::Front;
 use refusal::Refusal;
-use servers::Servers;
+use servers::{MakeEndpoint, Servers};
 use tables::Tables;
 
 /// Everything that lives as long as the process.
@@ -54,15 +54,20 @@ impl App {
         App::with_catalogue(config, tools::shipped()).await
     }
 
-    /// Makes the function ready with other tools: the reads that every request needs are done here, in parallel, and
+    /// Makes the function ready with other tools.
+    pub async fn with_catalogue(config: Config, catalogue: Catalogue) -> App {
+        App::with_endpoints(config, catalogue, protocol::endpoint).await
+    }
+
+    /// Makes the function ready with other tools and another protocol handler behind the front layer: the reads that every request needs are done here, in parallel, and
     /// open the connections that later requests use. A source that does not answer now is asked again by the first
     /// request.
-    pub async fn with_catalogue(config: Config, catalogue: Catalogue) -> App {
+    pub async fn with_endpoints(config: Config, catalogue: Catalogue, make_endpoint: MakeEndpoint) -> App {
         let registry = Registry::new(config.aws.dynamodb.clone(), &config.config_table);
         let cursors = Cursors::new(config.secrets.clone(), &config.state_key);
         let app = App {
             bearer: Bearer::new(registry.clone(), config.public_url.clone()),
-            servers: Servers::new(registry, catalogue),
+            servers: Servers::new(registry, catalogue, make_endpoint),
             tables: Arc::new(Tables::new(&config, cursors)),
             cold: AtomicBool::new(true),
             config,

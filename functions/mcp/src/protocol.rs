@@ -10,18 +10,25 @@ use futures_util::FutureExt;
 use http::request::Parts;
 use registry::Server;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
-    ErrorCode, ErrorData, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion,
-    ServerCapabilities, ServerConfig, ToolAnnotations,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
+    ContentBlock, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
+    ProtocolVersion, ServerCapabilities, ServerConfig, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Map, Value, json};
 
 use crate::catalogue::{Answer, Call, Tool, Trouble};
+use crate::servers::{self, Endpoint};
 
 /// How long a client may keep `tools/list`: as long as we keep a definition.
 const LIST_TTL_MS: u64 = 30_000;
+
+/// The endpoint of a server of ours.
+pub fn endpoint(server: &Server, tools: &[Tool]) -> Endpoint {
+    servers::endpoint(Handler::new(server, tools))
+}
 
 /// Serves one MCP server.
 #[derive(Clone)]
@@ -52,6 +59,12 @@ impl Handler {
         self.inner.tools.iter().map(|(tool, _)| tool).find(|tool| tool.name == name)
     }
 
+    /// MCP 2026-07-28: every result should say who answered; rmcp adds it to `server/discover` alone.
+    fn sign(&self, meta: &mut MetaObject) {
+        let info = serde_json::to_value(&self.inner.info.server_info).unwrap_or_default();
+        meta.0.insert("io.modelcontextprotocol/serverInfo".to_owned(), info);
+    }
+
     async fn run(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> ToolResult {
         let call = call_of(&context)?;
         let Some(tool) = self.tool(&request.name) else {
@@ -73,10 +86,7 @@ impl Handler {
             }
         };
         if is_modern(&context) {
-            // MCP 2026-07-28: every result should say who answered; rmcp adds it to the others.
-            let info = serde_json::to_value(&self.inner.info.server_info).unwrap_or_default();
-            let meta = result.meta.get_or_insert_default();
-            meta.0.insert("io.modelcontextprotocol/serverInfo".to_owned(), info);
+            self.sign(result.meta.get_or_insert_default());
         }
         Ok(result.into())
     }
@@ -108,6 +118,7 @@ impl ServerHandler for Handler {
             list.ttl_ms = Some(LIST_TTL_MS);
             // What is listed depends on the token's scopes.
             list.cache_scope = Some(CacheScope::Private);
+            self.sign(list.meta.get_or_insert_default());
         }
         Ok(list)
     }
@@ -118,6 +129,40 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> impl Future<Output = ToolResult> + Send {
         Box::pin(self.run(request, context))
+    }
+
+    // rmcp would answer these four with empty lists, as if the server had declared prompts, resources and completions.
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Err(method_not_found(&context)?)
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Err(method_not_found(&context)?)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Err(method_not_found(&context)?)
+    }
+
+    async fn complete(
+        &self,
+        _: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Err(method_not_found(&context)?)
     }
 
     /// What rmcp could not read as a request it knows: either the method is unknown, or its parameters are wrong.
@@ -133,10 +178,14 @@ impl ServerHandler for Handler {
             let message = "the parameters do not have the shape of this method";
             return Err(ErrorData::invalid_params(message, code("invalid_params")));
         }
-        call.set_outcome("method_not_found");
-        let message = "this server does not have this method";
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, code("method_not_found")))
+        Err(method_not_found(&context)?)
     }
+}
+
+fn method_not_found(context: &RequestContext<RoleServer>) -> Result<ErrorData, ErrorData> {
+    call_of(context)?.set_outcome("method_not_found");
+    let message = "this server does not have this method";
+    Ok(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, code("method_not_found")))
 }
 
 fn call_of(context: &RequestContext<RoleServer>) -> Result<&Arc<Call>, ErrorData> {

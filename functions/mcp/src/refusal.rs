@@ -71,6 +71,12 @@ pub enum Refusal {
     /// The parameters of a method do not have its shape.
     #[error("{0}")]
     Params(&'static str),
+    /// `_meta` is not an object.
+    #[error("_meta is an object")]
+    Meta,
+    /// A method that the protocol revision no longer has.
+    #[error("this server does not have this method")]
+    UnknownMethod,
     /// The configuration cannot be read.
     #[error("the server cannot read its configuration at the moment; try again")]
     Unavailable,
@@ -106,7 +112,8 @@ impl Refusal {
             Refusal::NotJsonRpc(_) => "not_json_rpc",
             Refusal::Batch(_) => "batch_not_allowed",
             Refusal::Revision { .. } => "unsupported_protocol_version",
-            Refusal::Params(_) => "invalid_params",
+            Refusal::Params(_) | Refusal::Meta => "invalid_params",
+            Refusal::UnknownMethod => "method_not_found",
             Refusal::Unavailable => "temporarily_unavailable",
             Refusal::Deadline => "deadline_exceeded",
             Refusal::Transport { .. } => "protocol_error",
@@ -116,7 +123,7 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Refusal::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::NotFound | Refusal::UnknownServer => StatusCode::NOT_FOUND,
+            Refusal::NotFound | Refusal::UnknownServer | Refusal::UnknownMethod => StatusCode::NOT_FOUND,
             Refusal::Origin | Refusal::InsufficientScope { .. } => StatusCode::FORBIDDEN,
             Refusal::Host => StatusCode::MISDIRECTED_REQUEST,
             Refusal::NoToken { .. } | Refusal::InvalidToken { .. } => StatusCode::UNAUTHORIZED,
@@ -134,7 +141,8 @@ impl Refusal {
         match self {
             Refusal::NotJson => -32700,
             Refusal::Revision { .. } => -32022,
-            Refusal::Params(_) => -32602,
+            Refusal::Params(_) | Refusal::Meta => -32602,
+            Refusal::UnknownMethod => -32601,
             Refusal::Unavailable | Refusal::Deadline => -32603,
             _ => -32600,
         }

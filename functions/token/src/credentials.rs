@@ -27,9 +27,9 @@ impl Credentials {
     /// [`TokenError::InvalidClient`] when there are none or the header is broken; [`TokenError::InvalidRequest`] when
     /// there are two.
     pub fn find(request: &ApiRequest, form: &Form) -> Result<Credentials, TokenError> {
-        let body_id = form.one("client_id")?;
-        let body_secret = form.one("client_secret")?;
-        if form.one("client_assertion")?.is_some() || form.one("client_assertion_type")?.is_some() {
+        let body_id = form.one("client_id");
+        let body_secret = form.one("client_secret");
+        if form.one("client_assertion").is_some() || form.one("client_assertion_type").is_some() {
             return Err(TokenError::InvalidRequest("client assertions are not supported: send a client_secret"));
         }
         if !request.headers.contains_key(AUTHORIZATION) {
@@ -39,7 +39,9 @@ impl Credentials {
             };
         }
         if body_secret.is_some() {
-            return Err(TokenError::InvalidRequest("the secret is in the header and in the body: send it once"));
+            return Err(TokenError::InvalidRequest(
+                "credentials are in the header and in the body: send them in one place",
+            ));
         }
         let header = request.header(AUTHORIZATION).ok_or(TokenError::InvalidClient)?;
         let (id, secret) = basic(header).ok_or(TokenError::InvalidClient)?;

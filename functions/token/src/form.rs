@@ -11,6 +11,10 @@ const MAX_BODY: usize = 16 * 1024;
 const MAX_PARAMETERS: usize = 32;
 const MAX_VALUE: usize = 4 * 1024;
 
+/// RFC 6749 §3.2: not to be sent more than once, even with equal values. `resource` may be (RFC 8707 §2).
+const ONCE: [&str; 6] =
+    ["grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+
 /// Parameters in the order they were sent. An empty value counts as an absent parameter (RFC 6749 §3.2).
 #[derive(Debug)]
 pub struct Form {
@@ -22,7 +26,8 @@ impl Form {
     ///
     /// # Errors
     /// [`TokenError::InvalidRequest`] for another content type, a query that carries parameters of the request, broken
-    /// encoding, or too many or too long parameters; [`TokenError::TooLarge`] for a body over 16 KiB.
+    /// encoding, too many or too long parameters, or one that was sent more than once; [`TokenError::TooLarge`] for a
+    /// body over 16 KiB.
     pub fn parse(request: &ApiRequest) -> Result<Form, TokenError> {
         if !is_form(request.header(CONTENT_TYPE)) {
             return Err(TokenError::InvalidRequest("the content type is application/x-www-form-urlencoded"));
@@ -38,20 +43,16 @@ impl Form {
         if parameters.len() > MAX_PARAMETERS || parameters.iter().any(|(_, value)| value.len() > MAX_VALUE) {
             return Err(TokenError::InvalidRequest("too many parameters, or one longer than 4 KiB"));
         }
-        Ok(Form { parameters })
-    }
-
-    /// A parameter that may be sent once.
-    ///
-    /// # Errors
-    /// [`TokenError::InvalidRequest`] when it was sent more than once, even with equal values (RFC 6749 §3.2).
-    pub fn one(&self, name: &'static str) -> Result<Option<&str>, TokenError> {
-        let mut values = self.all(name);
-        let value = values.next();
-        if values.next().is_some() {
+        let form = Form { parameters };
+        if ONCE.iter().any(|name| form.all(name).nth(1).is_some()) {
             return Err(TokenError::InvalidRequest("a parameter is sent more than once"));
         }
-        Ok(value.filter(|value| !value.is_empty()))
+        Ok(form)
+    }
+
+    /// A parameter that is sent once at most.
+    pub fn one(&self, name: &'static str) -> Option<&str> {
+        self.all(name).next().filter(|value| !value.is_empty())
     }
 
     /// Every value of a parameter.

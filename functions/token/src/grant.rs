@@ -39,7 +39,7 @@ impl Grant {
     /// # Errors
     /// [`TokenError`] by RFC 6749 §5.2 and RFC 8707 §2: grant type, then resource, then scope.
     pub fn decide(client: &Client, form: &Form, public_url: &PublicUrl) -> Result<Grant, TokenError> {
-        match form.one("grant_type")? {
+        match form.one("grant_type") {
             None => return Err(TokenError::InvalidRequest("grant_type is missing")),
             Some("client_credentials") => {}
             Some(_) => return Err(TokenError::UnsupportedGrantType),
@@ -47,7 +47,7 @@ impl Grant {
         Ok(Grant {
             client_id: client.client_id.as_str().to_owned(),
             server: server(client, form, public_url)?,
-            scopes: scopes(client, form.one("scope")?)?,
+            scopes: scopes(client, form.one("scope"))?,
             lifetime: client.token_lifetime,
         })
     }

@@ -37,7 +37,7 @@ pub async fn run(home: Home, options: Options) -> Result<(), Failure> {
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let serving = Serving::start(options).await?;
-    line(&banner(&home, &serving.demo, &serving.address))?;
+    line(&banner(&home, &serving.demo))?;
     line(&format!("listening on {}", serving.address))?;
     serving
         .run(async {
@@ -51,34 +51,46 @@ pub async fn run(home: Home, options: Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// On a thread of its own, not one of the runtime's: the runtime would wait for it before the process ends.
 async fn end_of_stdin() {
-    let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
-    let _ = ended.await;
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
 }
 
 /// Lines to paste. The secret stays in its file, from which curl reads it.
-fn banner(home: &Home, demo: &Demo, address: &str) -> String {
+fn banner(home: &Home, demo: &Demo) -> String {
+    let Demo { token_url, mcp_url, .. } = demo;
     let file = home.file("demo.json");
     let file = file.display();
     let mut text = String::new();
     let _ = writeln!(text, "Northstar {}: MCP for Salesforce Agentforce, on this machine", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text);
-    let _ = writeln!(text, "  MCP server      {}", demo.mcp_url);
-    let _ = writeln!(text, "  token endpoint  {}", demo.token_url);
+    let _ = writeln!(text, "  MCP server      {mcp_url}");
+    let _ = writeln!(text, "  token endpoint  {token_url}");
     let _ = writeln!(text, "  demo client     {file}");
     let _ = writeln!(text);
     let _ = writeln!(text, "Get a token, then ask for an order:");
     let _ = writeln!(text);
-    let request = home.file("token-request");
-    let _ = writeln!(text, "  TOKEN=$(curl -s {address}/token -d @{} | cut -d '\"' -f 4)", request.display());
+    let request = quoted(&format!("@{}", home.file("token-request").display()));
+    let _ = writeln!(text, "  TOKEN=$(curl -s {token_url} -d {request} | cut -d '\"' -f 4)");
     let _ = writeln!(text);
     let _ = writeln!(
         text,
-        "  curl -s {address}/mcp -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n    \
+        "  curl -s {mcp_url} -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n    \
          -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\
          \"params\":{{\"name\":\"get_order_status\",\"arguments\":{{\"order_id\":\"1001\"}}}}}}'"
     );
     let _ = writeln!(text);
     let _ = writeln!(text, "Or in one step: northstar call get_order_status order_id=1001");
     text
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::arguments::Arguments;
 use crate::catalogue::{Annotations, Answer, Call, Output, Source, Tool, Trouble};
+
 /// The tool.
 pub fn tool() -> Tool {
     Tool {

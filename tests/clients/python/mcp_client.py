@@ -1,0 +1,78 @@
+"""The official Python client against one MCP server, knowing nothing but its URL and a client's credentials.
+
+    mcp_client.py URL MODE AUTH_METHOD      credentials: CLIENT_ID and CLIENT_SECRET in the environment
+
+Prints one JSON document: versions, every HTTP exchange, and what came back.
+"""
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from urllib.parse import urlsplit
+
+from mcp import Client
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
+
+
+class Memory:
+    """Tokens for the length of one run: every run starts at 401."""
+
+    tokens = client_info = None
+
+    async def get_tokens(self):
+        return self.tokens
+
+    async def set_tokens(self, tokens):
+        self.tokens = tokens
+
+    async def get_client_info(self):
+        return self.client_info
+
+    async def set_client_info(self, client_info):
+        self.client_info = client_info
+
+
+async def main(url, mode, auth_method):
+    exchanges = []
+
+    async def note(response):
+        exchanges.append(f"{response.request.method} {response.request.url.path} {response.status_code}")
+
+    parts = urlsplit(url)
+    memory = Memory()
+    auth = ClientCredentialsOAuthProvider(
+        server_url=url,
+        storage=memory,
+        client_id=os.environ["CLIENT_ID"],
+        client_secret=os.environ["CLIENT_SECRET"],
+        token_endpoint_auth_method=auth_method,
+        issuer=f"{parts.scheme}://{parts.netloc}",
+    )
+    async with create_mcp_http_client(auth=auth) as http:
+        http.event_hooks = {"response": [note]}
+        async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+            tools = await client.list_tools()
+            order = await client.call_tool("get_order_status", {"order_id": "1001"})
+            missing = await client.call_tool("get_order_status", {"order_id": "no-such-order"})
+            revision = client.session.protocol_version
+    return {
+        "mcp": importlib.metadata.version("mcp"),
+        "python": platform.python_version(),
+        "exchanges": exchanges,
+        "scope": memory.tokens.scope,
+        "revision": revision,
+        "tools": [tool.name for tool in tools.tools],
+        "order": order.structured_content,
+        "order_is_error": order.is_error,
+        "missing_is_error": missing.is_error,
+        "missing": missing.content[0].text,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(main(*sys.argv[1:]))))

@@ -1,0 +1,31 @@
+//! Very many bad requests: what they must never do is panic, fail on our side, hang, or fill the memory.
+//!
+//! `make test` sends a reduced number; `make soak` all of them (`NORTHSTAR_SOAK=1`), in an optimised build.
+
+mod hostile_tokens;
+mod malformed;
+
+use std::time::{Duration, SystemTime};
+
+/// The first number, or the second in a full run.
+fn count(reduced: usize, full: usize) -> usize {
+    if is_full() { full } else { reduced }
+}
+
+fn is_full() -> bool {
+    std::env::var_os("NORTHSTAR_SOAK").is_some()
+}
+
+/// The seed of this run: `NORTHSTAR_SEED`, or the time.
+fn seed() -> u64 {
+    let given = std::env::var("NORTHSTAR_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        now.as_secs()
+    })
+}
+
+/// A line for `bench/SOAK.md`, which `make soak` collects.
+fn report(line: &str) {
+    println!("soak: {line}");
+}
