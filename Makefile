@@ -8,6 +8,9 @@ run: ## Serves everything on this machine: PORT=9000, state in NORTHSTAR_HOME=.n
 	@.ci/tools compiler && cargo build --workspace
 	@exec target/debug/northstar serve --port $(PORT) --home "$(NORTHSTAR_HOME)"
 
+invoke: ## Sends the files of events/ through `cargo lambda`; EVENT=mcp/tools_list for some of them
+	@.ci/invoke
+
 check: ## Formatting, spelling, dependencies, lints
 	@.ci/check
 
@@ -29,4 +32,4 @@ fmt: ## Formats the code
 clean: ## Removes what was built and the tools; the state of the local run stays
 	@cargo clean && rm -rf .tools
 
-.PHONY: help run check test soak build bench fmt clean
+.PHONY: help run invoke check test soak build bench fmt clean

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use black_box::forge::{Forge, decode, encode, now};
 use black_box::in_process::{InProcess, PUBLIC_URL, event};
+use black_box::report;
 use fastrand::Rng;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 
-use crate::{count, report, seed};
+use crate::{count, seed};
 
 type Make = Box<dyn Fn(&mut Rng) -> String>;
 type Random = fn(&mut Rng) -> Value;
@@ -18,7 +19,6 @@ type Break = fn(&str, &mut Rng) -> String;
 #[tokio::test]
 async fn no_hostile_token_is_accepted_and_no_good_one_refused() {
     let (hostile, good, seed) = (count(3_000, 100_000), count(300, 10_000), seed());
-    println!("{hostile} hostile and {good} good tokens, seed {seed} (NORTHSTAR_SEED={seed} repeats them)");
     request_log::write_to(std::io::sink());
     let folder = tempfile::tempdir().unwrap();
     let functions = InProcess::start(folder.path()).await;

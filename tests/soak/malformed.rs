@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use black_box::in_process::{InProcess, event};
+use black_box::report;
 use fastrand::Rng;
 use http_api::Answer;
 use serde_json::{Map, Value, json};
 
-use crate::{count, is_full, report, seed};
+use crate::{count, is_full, seed};
 
 /// Statuses that a bad request may end with; none of them is ours to be ashamed of.
 const ALLOWED: [u16; 12] = [200, 202, 400, 401, 403, 404, 405, 406, 413, 415, 421, 429];
@@ -16,7 +17,6 @@ const SLOW: Duration = Duration::from_millis(50);
 #[tokio::test]
 async fn malformed_requests_never_panic_fail_or_hang() {
     let (count, seed) = (count(20_000, 1_000_000), seed());
-    println!("{count} malformed requests, seed {seed} (NORTHSTAR_SEED={seed} repeats them)");
     request_log::write_to(std::io::sink());
     let folder = tempfile::tempdir().unwrap();
     let functions = InProcess::start(folder.path()).await;

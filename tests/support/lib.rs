@@ -2,9 +2,11 @@
 
 mod events;
 pub mod forge;
+pub mod functions;
 pub mod in_process;
 pub mod proxy;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -287,4 +289,10 @@ pub fn binary(name: &str) -> PathBuf {
 /// The top of the repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository")
+}
+
+/// A count, a seed or a rate for the reader of `make test`, past the harness that keeps what tests print to itself;
+/// `make soak` collects these lines into `bench/SOAK.md`.
+pub fn report(line: &str) {
+    let _ = writeln!(std::io::stderr(), "soak: {line}");
 }

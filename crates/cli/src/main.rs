@@ -16,6 +16,9 @@ use local::Home;
 use commands::{call, client, import, init, key, serve, token};
 use output::Failure;
 
+/// Where a local run keeps its state unless told otherwise.
+const DEFAULT_HOME: &str = ".northstar";
+
 /// MCP endpoints on AWS Lambda for Salesforce Agentforce.
 #[derive(Parser)]
 #[command(name = "northstar", version, about, max_term_width = 100, infer_subcommands = false)]
@@ -29,7 +32,7 @@ struct Cli {
 #[derive(Args)]
 struct Shared {
     /// Directory of the local run: its tables, secrets and demo client
-    #[arg(long, global = true, env = "NORTHSTAR_HOME", default_value = ".northstar", value_name = "DIR")]
+    #[arg(long, global = true, env = "NORTHSTAR_HOME", default_value = DEFAULT_HOME, value_name = "DIR")]
     home: PathBuf,
     /// Print one JSON document instead of text for people
     #[arg(long, global = true)]
@@ -53,7 +56,7 @@ enum Command {
     /// Look at the signing keys
     #[command(subcommand)]
     Key(key::Command),
-    /// Import a CSV file into a business table; run again, it replaces rows of the same key
+    /// Import a CSV or JSON file into a business table; run again, it changes nothing
     Import(import::Options),
 }
 

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -61,8 +61,8 @@ where
     log_panics();
     let handle = &handle;
     let service = service_fn(async |event: LambdaEvent<Box<RawValue>>| {
-        let invocation =
-            Invocation { deadline: event.context.deadline(), request_id: event.context.request_id.clone() };
+        let deadline = deadline(event.context.deadline(), SystemTime::now());
+        let invocation = Invocation { request_id: event.context.request_id.clone(), deadline };
         Ok::<_, lambda_runtime::Error>(answer_event(event.payload.get(), invocation, handle).await)
     });
     match lambda_runtime::Runtime::new(service).run().await {
@@ -71,6 +71,15 @@ where
             request_log::problem(function, "runtime_api", "the Lambda Runtime API does not answer", SystemTime::now());
             ExitCode::FAILURE
         }
+    }
+}
+
+/// When an invocation ends. Lambda names the moment; `cargo lambda watch` (1.9.2) sends `600000`, which is a length of
+/// time.
+fn deadline(told: SystemTime, now: SystemTime) -> SystemTime {
+    match told.duration_since(UNIX_EPOCH) {
+        Ok(length) if length < Duration::from_hours(24) => now + length,
+        _ => told,
     }
 }
 
@@ -86,4 +95,19 @@ pub fn log_panics() {
         let place = panic.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
         request_log::problem("panic", "internal_error", &place, SystemTime::now());
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_a_moment_unless_it_can_only_be_a_length_of_time() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_237_200);
+        for moment in [now + Duration::from_secs(29), now, now - Duration::from_secs(1)] {
+            assert_eq!(deadline(moment, now), moment);
+        }
+        let ten_minutes = Duration::from_millis(600_000);
+        assert_eq!(deadline(UNIX_EPOCH + ten_minutes, now), now + ten_minutes);
+    }
 }

@@ -1,12 +1,14 @@
-//! What becomes of each column: decided and checked once, from the header alone, before anything is
-//! written.
+//! What becomes of each column: decided and checked once, from the header or the first rows, before
+//! anything is written.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::date::DateOrder;
 use crate::nearest::nearest;
+use crate::source::{Cell, Columns};
 use crate::value::{Fault, Form};
 use crate::{Dataset, Options};
 
@@ -16,6 +18,7 @@ pub(crate) struct Plan {
     pub(crate) dataset: Dataset,
     renamed: HashMap<String, String>,
     pub(crate) set: HashMap<String, AttributeValue>,
+    pub(crate) dates: Option<DateOrder>,
 }
 
 /// Why a file, its maps and its sets do not fit together.
@@ -23,13 +26,16 @@ pub(crate) struct Plan {
 pub enum PlanError {
     /// A map names a column that the file does not have.
     #[error(
-        "--map names the column `{column}`, which the file does not have{}; its columns: {}",
+        "--map names the column `{column}`, which the file does not have{}{}; its columns: {}",
+        within(*first),
         meant(nearest),
         list(columns)
     )]
     UnknownColumn {
         /// The column as the map names it.
         column: String,
+        /// How many rows have been looked at, if not all.
+        first: Option<usize>,
         /// The column most like it.
         nearest: Option<String>,
         /// All columns of the file.
@@ -122,10 +128,19 @@ impl std::fmt::Display for MissingAttribute {
 
 impl Plan {
     /// Checks the options against the columns of a file.
-    pub(crate) fn new(dataset: Dataset, columns: &[Arc<str>], options: &Options) -> Result<Self, PlanError> {
-        let plan = Self { dataset, renamed: renames(columns, &options.map)?, set: sets(dataset, &options.set)? };
-        plan.refuse_shared_attributes(columns)?;
-        plan.refuse_missing_attributes(columns)?;
+    pub(crate) fn new(dataset: Dataset, columns: &Columns, options: &Options) -> Result<Self, PlanError> {
+        let (renamed, set) = (renames(columns, &options.map)?, sets(dataset, options)?);
+        let plan = Self { dataset, renamed, set, dates: options.dates };
+        match columns {
+            Columns::Header(names) => {
+                plan.refuse_shared_attributes(names)?;
+                plan.refuse_missing_attributes(names)?;
+            }
+            // No row of the sample is an object: each is refused for itself.
+            Columns::Seen { names, .. } if names.is_empty() => {}
+            // Each row has columns of its own, so two for one attribute may be in different rows.
+            Columns::Seen { names, .. } => plan.refuse_missing_attributes(names)?,
+        }
         Ok(plan)
     }
 
@@ -168,22 +183,16 @@ impl Plan {
             .collect();
         match missing.is_empty() {
             true => Ok(()),
-            false => Err(PlanError::Missing { missing, columns: names(columns) }),
+            false => Err(PlanError::Missing { missing, columns: owned(columns) }),
         }
     }
 }
 
-fn renames(columns: &[Arc<str>], maps: &[(String, String)]) -> Result<HashMap<String, String>, PlanError> {
+fn renames(columns: &Columns, maps: &[(String, String)]) -> Result<HashMap<String, String>, PlanError> {
     let mut renamed = HashMap::new();
     for (column, attribute) in maps {
         let column = column.trim();
-        if !columns.iter().any(|known| **known == *column) {
-            return Err(PlanError::UnknownColumn {
-                column: column.to_owned(),
-                nearest: nearest(column, columns.iter().map(|column| &**column)).map(str::to_owned),
-                columns: names(columns),
-            });
-        }
+        refuse_unknown(column, columns)?;
         let attribute = checked_name(attribute.trim())?;
         if renamed.insert(column.to_owned(), attribute.to_owned()).is_some() {
             return Err(PlanError::MappedTwice { column: column.to_owned() });
@@ -192,9 +201,27 @@ fn renames(columns: &[Arc<str>], maps: &[(String, String)]) -> Result<HashMap<St
     Ok(renamed)
 }
 
-fn sets(dataset: Dataset, sets: &[(String, String)]) -> Result<HashMap<String, AttributeValue>, PlanError> {
+fn refuse_unknown(column: &str, columns: &Columns) -> Result<(), PlanError> {
+    let first = match columns {
+        Columns::Seen { names, .. } if names.is_empty() => return Ok(()),
+        Columns::Seen { first, .. } => *first,
+        Columns::Header(_) => None,
+    };
+    let names = columns.names();
+    if names.iter().any(|known| **known == *column) {
+        return Ok(());
+    }
+    Err(PlanError::UnknownColumn {
+        column: column.to_owned(),
+        first,
+        nearest: nearest(column, names.iter().map(|name| &**name)).map(str::to_owned),
+        columns: owned(names),
+    })
+}
+
+fn sets(dataset: Dataset, options: &Options) -> Result<HashMap<String, AttributeValue>, PlanError> {
     let mut values = HashMap::new();
-    for (attribute, text) in sets {
+    for (attribute, text) in &options.set {
         let attribute = checked_name(attribute.trim())?;
         if attribute == dataset.key() {
             return Err(PlanError::SetKey { attribute: dataset.key() });
@@ -202,7 +229,7 @@ fn sets(dataset: Dataset, sets: &[(String, String)]) -> Result<HashMap<String, A
         let value = dataset
             .form(attribute)
             .unwrap_or(Form::Text)
-            .value(text)
+            .value(&Cell::Text(text.into()), options.dates)
             .map_err(|fault| PlanError::SetInvalid { attribute: attribute.to_owned(), fault })?
             .ok_or_else(|| PlanError::SetEmpty { attribute: attribute.to_owned() })?;
         if values.insert(attribute.to_owned(), value).is_some() {
@@ -212,7 +239,7 @@ fn sets(dataset: Dataset, sets: &[(String, String)]) -> Result<HashMap<String, A
     Ok(values)
 }
 
-fn checked_name(attribute: &str) -> Result<&str, PlanError> {
+pub(crate) fn checked_name(attribute: &str) -> Result<&str, PlanError> {
     const LONGEST: usize = 255; // DynamoDB's limit for a name that an index may use
     if attribute.is_empty() || attribute.len() > LONGEST || attribute.contains(char::is_control) {
         return Err(PlanError::AttributeName { name: attribute.to_owned() });
@@ -220,16 +247,25 @@ fn checked_name(attribute: &str) -> Result<&str, PlanError> {
     Ok(attribute)
 }
 
-fn names(columns: &[Arc<str>]) -> Vec<String> {
+fn owned(columns: &[Arc<str>]) -> Vec<String> {
     columns.iter().map(ToString::to_string).collect()
 }
 
 fn list(columns: &[String]) -> String {
-    columns.join(", ")
+    const MOST: usize = 40;
+    let shown = columns[..columns.len().min(MOST)].join(", ");
+    match columns.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn list_missing(missing: &[MissingAttribute]) -> String {
     missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn within(first: Option<usize>) -> String {
+    first.map(|rows| format!(" in its first {rows} rows")).unwrap_or_default()
 }
 
 fn meant(nearest: &Option<String>) -> String {
@@ -245,8 +281,9 @@ mod tests {
 
     fn plan(columns: &[&str], map: &[(&str, &str)], set: &[(&str, &str)]) -> Result<Plan, PlanError> {
         let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
-        let columns: Vec<Arc<str>> = columns.iter().map(|column| Arc::from(*column)).collect();
-        Plan::new(Dataset::Orders, &columns, &Options { map: owned(map), set: owned(set) })
+        let columns = Columns::Header(columns.iter().map(|column| Arc::from(*column)).collect());
+        let options = Options { map: owned(map), set: owned(set), ..Options::default() };
+        Plan::new(Dataset::Orders, &columns, &options)
     }
 
     #[track_caller]
@@ -336,5 +373,30 @@ mod tests {
         }
         let twice = [("tier", "a"), ("tier", "b")];
         assert_eq!(refusal(&ORDERS, &[], &twice), "--set names the attribute `tier` more than once");
+    }
+
+    #[test]
+    fn columns_of_json_are_those_of_its_first_rows() {
+        let seen =
+            |names: &[&str], first| Columns::Seen { names: names.iter().map(|&name| name.into()).collect(), first };
+        let map = vec![("Shipper".to_owned(), "carrier".to_owned()), ("status".to_owned(), "state".to_owned())];
+        let options = Options { map, ..Options::default() };
+        let refusal = |columns| Plan::new(Dataset::Orders, &columns, &options).unwrap_err().to_string();
+
+        let error = refusal(seen(&["order_id", "status"], Some(1000)));
+        assert!(error.contains("does not have in its first 1000 rows; its columns: order_id, status"), "{error}");
+        let error = refusal(seen(&["Shipper", "status", "State", "customer_id", "ordered_at"], None));
+        assert!(error.contains("`order_id` (add --map COLUMN=order_id)"), "{error}");
+        assert!(Plan::new(Dataset::Orders, &seen(&[], None), &options).is_ok());
+        let both = seen(&["order_id", "customer_id", "ordered_at", "status", "state", "Shipper"], None);
+        let without_status = refusal(both);
+        assert!(without_status.contains("`status` (add --map state=status)"), "{without_status}");
+    }
+
+    #[test]
+    fn a_long_list_of_columns_is_cut() {
+        let columns: Vec<String> = (0..45).map(|n| format!("c{n}")).collect();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        assert!(refusal(&columns, &[], &[]).ends_with("c38, c39 and 5 more"));
     }
 }

@@ -1,76 +1,34 @@
 //! A row of the file becomes an item of the table. Pure: the same row and plan give the same item.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, checked_name};
+use crate::reason::Reason;
 use crate::source::Row;
-use crate::value::{Fault, Form};
+use crate::value::{Form, start_of};
 
 /// What goes into the table: attribute values by name. A missing value is an absent attribute.
 pub(crate) type Item = HashMap<String, AttributeValue>;
-
-/// Why a row is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// The row has more or fewer fields than the header, so no value is sure to be in its column.
-    #[error("the number of fields is {found}, the header has {expected}{}", over_lines(*lines))]
-    FieldCount {
-        /// Fields of the row.
-        found: usize,
-        /// Columns of the header.
-        expected: usize,
-        /// Lines that the row spans; many lines mean a quote that is not closed.
-        lines: u64,
-    },
-    /// The row has a quote that is not closed, so the rest of the file counts as one value of it.
-    #[error("a quote is not closed; the {lines} lines to the end of the file are not taken")]
-    OpenQuote {
-        /// Lines from the start of the row to the end of the file.
-        lines: u64,
-    },
-    /// A required attribute has no value.
-    #[error("`{attribute}` is missing")]
-    Missing {
-        /// The attribute.
-        attribute: String,
-    },
-    /// A value does not obey the rules of its attribute.
-    #[error("`{attribute}` {fault}")]
-    Invalid {
-        /// The attribute.
-        attribute: String,
-        /// What is wrong with its value.
-        fault: Fault,
-    },
-    /// The row is larger than DynamoDB stores.
-    #[error("the row has {bytes} bytes, an item of DynamoDB at most 409600")]
-    TooLarge {
-        /// The size of the item.
-        bytes: usize,
-    },
-}
-
-fn over_lines(lines: u64) -> String {
-    match lines {
-        1 => String::new(),
-        lines => format!(" (over {lines} lines: is a quote not closed?)"),
-    }
-}
 
 impl Plan {
     /// The item of a row, with the values that every row gets.
     pub(crate) fn item(&self, row: &Row) -> Result<Item, Reason> {
         let mut item = self.set.clone();
-        for (column, text) in &row.cells {
-            let attribute = self.attribute(column);
+        let mut given = HashSet::new();
+        for (column, cell) in &row.cells()? {
+            let attribute = checked_name(self.attribute(column))
+                .map_err(|_| Reason::AttributeName { name: start_of(self.attribute(column)) })?;
+            if !given.insert(attribute) {
+                return Err(Reason::Twice { attribute: attribute.to_owned() });
+            }
             if self.set.contains_key(attribute) {
                 continue;
             }
-            let form = self.dataset.form(attribute).unwrap_or(Form::Text);
-            let value = form.value(text).map_err(|fault| Reason::Invalid { attribute: attribute.to_owned(), fault })?;
-            if let Some(value) = value {
+            let form = self.dataset.form(attribute).unwrap_or(Form::Own);
+            let invalid = |fault| Reason::Invalid { attribute: attribute.to_owned(), fault };
+            if let Some(value) = form.value(cell, self.dates).map_err(invalid)? {
                 item.insert(attribute.to_owned(), value);
             }
         }
@@ -100,7 +58,7 @@ fn refuse_too_large(item: &Item) -> Result<(), Reason> {
     const LARGEST: usize = 400 * 1024;
     let size = |value: &AttributeValue| match value {
         AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
-        _ => 0, // no form makes another type
+        _ => 1, // a boolean; no form makes another type
     };
     let bytes = item.iter().map(|(name, value)| name.len() + size(value)).sum();
     match bytes > LARGEST {
@@ -114,16 +72,20 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::source::CsvSource;
-    use crate::{Dataset, Options, Rejected};
+    use crate::source::{Columns, Original, Source};
+    use crate::{Dataset, Format, Options, Rejected};
 
     fn read(dataset: Dataset, csv: &str, set: &[(&str, &str)]) -> Vec<Result<Item, Rejected>> {
         let set = set.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
-        let mut source = CsvSource::open(csv.as_bytes()).unwrap();
-        let plan = Plan::new(dataset, source.columns(), &Options { set, ..Options::default() }).unwrap();
+        read_as(Format::Csv, dataset, csv, &Options { set, ..Options::default() })
+    }
+
+    fn read_as(format: Format, dataset: Dataset, text: &str, options: &Options) -> Vec<Result<Item, Rejected>> {
+        let mut source = Source::open(format, text.as_bytes()).unwrap();
+        let plan = Plan::new(dataset, &source.columns(), options).unwrap();
         let mut items = Vec::new();
         while let Some(row) = source.next_row().unwrap() {
-            items.push(row.and_then(|row| plan.item(&row).map_err(|reason| Rejected { line: row.line, reason })));
+            items.push(plan.item(&row).map_err(|reason| Rejected { line: row.line, reason }));
         }
         items
     }
@@ -207,7 +169,7 @@ mod tests {
             reasons,
             [
                 "line 4: `order_id` is missing",
-                "line 5: `ordered_at` `28/06/2026` is not a date: write YYYY-MM-DD, YYYY-MM-DD HH:MM:SS (taken as UTC) or RFC 3339",
+                "line 5: `ordered_at` `28/06/2026` is not a date until --dates day-first or --dates month-first says which number is the day",
                 "line 7: `status` `LOST` is not a status, which is one of PENDING, PROCESSING, SHIPPED, OUT_FOR_DELIVERY, DELIVERED, DELAYED, CANCELLED, RETURNED",
                 "line 8: the number of fields is 4, the header has 5",
                 "line 9: `customer_id` is missing",
@@ -221,17 +183,16 @@ mod tests {
     #[test]
     fn a_row_above_the_size_of_an_item_is_refused() {
         let columns: Vec<Arc<str>> = (0..101).map(|n| format!("c{n}").into()).collect();
-        let fill = |length: usize| {
-            let cells = columns.iter().map(|column| (column.clone(), "x".repeat(length))).collect();
-            Row { line: 2, cells }
-        };
+        let header: Arc<[Arc<str>]> = columns.clone().into();
+        let fill = |length: usize| -> Vec<String> { columns.iter().map(|_| "x".repeat(length)).collect() };
         let required = [("customer_id", "C-1"), ("ordered_at", "2026-06-28"), ("status", "SHIPPED")];
         let set = required.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
         let map = vec![("c0".to_owned(), "order_id".to_owned())];
-        let plan = Plan::new(Dataset::Orders, &columns, &Options { map, set }).unwrap();
-        let with_id = |mut row: Row| {
-            row.cells[0].1 = "1001".to_owned();
-            row
+        let options = Options { map, set, ..Options::default() };
+        let plan = Plan::new(Dataset::Orders, &Columns::Header(columns.clone()), &options).unwrap();
+        let with_id = |mut texts: Vec<String>| {
+            texts[0] = "1001".to_owned();
+            Row { line: 2, original: Original::Fields { header: header.clone(), texts, fault: None } }
         };
 
         assert!(plan.item(&with_id(fill(4090))).is_ok());
@@ -248,5 +209,50 @@ mod tests {
         let first = orders[0].as_ref().unwrap();
         assert_eq!(first["order_id"], AttributeValue::S("1001".into()));
         assert_eq!(first["status"], AttributeValue::S("SHIPPED".into()));
+    }
+
+    #[test]
+    fn an_object_of_json_is_the_same_item_as_its_row_of_csv() {
+        let csv = "order_id,customer_id,ordered_at,status,eta,note\n1001,C-1,2026-06-28,CANCELED,,\"a\nb\"\n";
+        let json = r#"[{"order_id": 1001, "customer_id": "C-1", "ordered_at": 1782604800, "status": "canceled",
+            "eta": null, "note": "a\nb", "northstar_line": 7, "northstar_reason": "`eta`"}]"#;
+        let options = Options::default();
+        let from_csv = read_as(Format::Csv, Dataset::Orders, csv, &options);
+        assert_eq!(from_csv[0].as_ref().unwrap()["ordered_at"], AttributeValue::S("2026-06-28T00:00:00Z".into()));
+        assert_eq!(read_as(Format::Json, Dataset::Orders, json, &options), from_csv);
+        assert_eq!(
+            read_as(Format::JsonLines, Dataset::Orders, &json.replace(['[', '\n', ']'], ""), &options),
+            from_csv
+        );
+    }
+
+    #[test]
+    fn objects_of_json_have_columns_of_their_own() {
+        let lines = r#"{"customer_id":"C-1","points":1,"weight":2.5,"vip":true,"tags":["a", "b"]}
+            {"customer_id":"C-2","Balance":2}
+            {"customer_id":"C-3","Balance":2,"points":3}
+            {"customer_id":"C-4","points":4,"points":5}
+            {"customer_id":"C-5"}
+            {"customer_id":["C-6"],"points":6}
+            [7]"#;
+        let options = Options { map: vec![("Balance".into(), "points".into())], ..Options::default() };
+        let stored = read_as(Format::JsonLines, Dataset::Loyalty, lines, &options);
+
+        let first = stored[0].as_ref().unwrap();
+        assert_eq!(first["weight"], AttributeValue::N("2.5".into()));
+        assert_eq!(first["vip"], AttributeValue::Bool(true));
+        assert_eq!(first["tags"], AttributeValue::S(r#"["a","b"]"#.into()));
+        assert_eq!(stored[1].as_ref().unwrap()["points"], AttributeValue::N("2".into()));
+        let reasons: Vec<String> = stored.iter().filter_map(|row| Some(row.as_ref().err()?.to_string())).collect();
+        assert_eq!(
+            reasons,
+            [
+                "line 3: `points` is given twice",
+                "line 4: `points` is given twice",
+                "line 5: `points` is missing",
+                "line 6: `customer_id` is an object or an array, not a single value",
+                "line 7: the row is an array, not an object",
+            ]
+        );
     }
 }

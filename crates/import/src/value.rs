@@ -1,8 +1,12 @@
-//! The text of a cell becomes a checked attribute value, or a [`Fault`] says what is wrong with it.
+//! A cell becomes a checked attribute value, or a [`Fault`] says what is wrong with it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
+
+use crate::date::{self, DateOrder};
+use crate::decimal::Decimal;
+use crate::source::Cell;
 
 /// Every status an order can have, as stored.
 pub const STATUSES: [&str; 8] =
@@ -23,6 +27,9 @@ pub(crate) enum Form {
     Points,
     /// Any text. Line breaks (stored as `\n`) and tabs are kept, for addresses and notes have them.
     Text,
+    /// A value of the company's own: a text as [`Form::Text`], a number or a boolean of JSON as such,
+    /// an object or an array as the text of its JSON.
+    Own,
 }
 
 /// What is wrong with a value; reads on from the name of its attribute.
@@ -40,20 +47,47 @@ pub enum Fault {
     /// Not an identifier.
     #[error("must be 1 to 64 of the characters A-Z a-z 0-9 . _ -")]
     NotAnId,
+    /// A number of JSON with more than digits; with its start.
+    #[error("`{0}` is a number with a sign, a point or an exponent, which no id is")]
+    NotAWholeId(String),
     /// Not one of [`STATUSES`]; with the start of the text.
     #[error("`{0}` is not a status, which is one of {list}", list = STATUSES.join(", "))]
     NotAStatus(String),
     /// Neither a day nor a point in time; with the start of the text.
     #[error("`{0}` is not a date: write YYYY-MM-DD, YYYY-MM-DD HH:MM:SS (taken as UTC) or RFC 3339")]
     NotADate(String),
+    /// A date with the year last, and nobody has said what comes first; with the start of the text.
+    #[error("`{0}` is not a date until --dates day-first or --dates month-first says which number is the day")]
+    NoDateOrder(String),
+    /// A number of JSON that is no plausible time; with its start.
+    #[error("`{0}` is not a date: as a number it has to be seconds or milliseconds since 1970, and after 1973-03-03")]
+    NotATime(String),
     /// Not a whole number from 0 to 2^53 - 1; with the start of the text.
     #[error("`{0}` is not a whole number from 0 to 9007199254740991")]
     NotPoints(String),
+    /// A number that the table would not store exactly; with its start.
+    #[error("`{0}` is a number of more than 38 digits or out of the range of DynamoDB")]
+    NotStorable(String),
+    /// An object or an array where a single value belongs.
+    #[error("is an object or an array, not a single value")]
+    Nested,
 }
 
 impl Form {
-    /// Trims and checks a text. `None` is an absent value: empty, or how exports write one.
-    pub(crate) fn value(self, text: &str) -> Result<Option<AttributeValue>, Fault> {
+    /// Trims and checks a value. `None` is an absent one: null, empty, or how exports write it.
+    pub(crate) fn value(self, cell: &Cell<'_>, dates: Option<DateOrder>) -> Result<Option<AttributeValue>, Fault> {
+        match cell {
+            Cell::Text(text) => self.text(text, dates),
+            Cell::Number(literal) => self.number(literal).map(Some),
+            Cell::Bool(value) if self == Self::Own => Ok(Some(AttributeValue::Bool(*value))),
+            Cell::Bool(value) => self.text(&value.to_string(), dates),
+            Cell::Null => Ok(None),
+            Cell::Nested(json) if self == Self::Own => self.text(json, dates),
+            Cell::Nested(_) => Err(Fault::Nested),
+        }
+    }
+
+    fn text(self, text: &str, dates: Option<DateOrder>) -> Result<Option<AttributeValue>, Fault> {
         let text = text.trim();
         if matches!(text, "" | "NULL" | "null" | r"\N" | "N/A") {
             return Ok(None);
@@ -62,12 +96,33 @@ impl Form {
         let value = match self {
             Self::Id => AttributeValue::S(id(text)?),
             Self::Status => AttributeValue::S(status(text)?),
-            Self::Day => AttributeValue::S(day(text)?),
-            Self::Time => AttributeValue::S(time(text)?),
+            Self::Day => AttributeValue::S(date::moment(text, dates)?.date().to_string()),
+            Self::Time => AttributeValue::S(utc(date::moment(text, dates)?, text)?),
             Self::Points => AttributeValue::N(points(text)?),
-            Self::Text => AttributeValue::S(text.replace("\r\n", "\n").replace('\r', "\n")),
+            Self::Text | Self::Own => AttributeValue::S(text.replace("\r\n", "\n").replace('\r', "\n")),
         };
         Ok(Some(value))
+    }
+
+    fn number(self, literal: &str) -> Result<AttributeValue, Fault> {
+        let moment = || date::since_1970(literal).ok_or_else(|| Fault::NotATime(start_of(literal)));
+        match self {
+            // A `1001.0` is an id that went through a floating-point number, and may be another one by now.
+            Self::Id if literal.bytes().all(|byte| byte.is_ascii_digit()) => Ok(AttributeValue::S(id(literal)?)),
+            Self::Id => Err(Fault::NotAWholeId(start_of(literal))),
+            Self::Status => Err(Fault::NotAStatus(start_of(literal))),
+            Self::Day => Ok(AttributeValue::S(moment()?.date().to_string())),
+            Self::Time => Ok(AttributeValue::S(utc(moment()?, literal)?)),
+            Self::Points => Ok(AttributeValue::N(points(literal)?)),
+            Self::Text => {
+                refuse_unstorable(literal)?;
+                Ok(AttributeValue::S(literal.to_owned()))
+            }
+            Self::Own => match Decimal::parse(literal) {
+                Some(number) if number.is_storable() => Ok(AttributeValue::N(literal.to_owned())),
+                _ => Err(Fault::NotStorable(start_of(literal))),
+            },
+        }
     }
 }
 
@@ -93,33 +148,19 @@ fn id(text: &str) -> Result<String, Fault> {
 
 fn status(text: &str) -> Result<String, Fault> {
     let name = text.to_uppercase().replace([' ', '-'], "_");
-    if !STATUSES.contains(&name.as_str()) {
-        return Err(Fault::NotAStatus(start_of(text)));
+    match name.as_str() {
+        "CANCELED" => Ok("CANCELLED".to_owned()),
+        known if STATUSES.contains(&known) => Ok(name),
+        _ => Err(Fault::NotAStatus(start_of(text))),
     }
-    Ok(name)
 }
 
-fn day(text: &str) -> Result<String, Fault> {
-    let moment = moment(text).ok_or_else(|| Fault::NotADate(start_of(text)))?;
-    Ok(moment.date().to_string())
-}
-
-fn time(text: &str) -> Result<String, Fault> {
-    moment(text)
-        .and_then(|moment| moment.checked_to_offset(UtcOffset::UTC))
+fn utc(moment: OffsetDateTime, text: &str) -> Result<String, Fault> {
+    moment
+        .checked_to_offset(UtcOffset::UTC)
         .and_then(|utc| utc.replace_nanosecond(0).ok())
         .and_then(|utc| utc.format(&Rfc3339).ok())
         .ok_or_else(|| Fault::NotADate(start_of(text)))
-}
-
-/// Completes what an RFC 3339 text may lack: midnight, the `T`, the offset.
-fn moment(text: &str) -> Option<OffsetDateTime> {
-    let (day, clock) = text.split_at_checked("YYYY-MM-DD".len())?;
-    let full = match clock {
-        "" => format!("{day}T00:00:00Z"),
-        _ => format!("{day}T{}", clock.strip_prefix(['T', 't', ' '])?),
-    };
-    OffsetDateTime::parse(&full, &Rfc3339).or_else(|_| OffsetDateTime::parse(&format!("{full}Z"), &Rfc3339)).ok()
 }
 
 fn points(text: &str) -> Result<String, Fault> {
@@ -137,7 +178,7 @@ fn points(text: &str) -> Result<String, Fault> {
 }
 
 /// Enough of a text to find it again in the file, on one line.
-fn start_of(text: &str) -> String {
+pub(crate) fn start_of(text: &str) -> String {
     const SHOWN: usize = 40;
     let line = text.split(char::is_control).next().unwrap_or_default();
     let mut start: String = line.chars().take(SHOWN).collect();
@@ -152,7 +193,7 @@ mod tests {
     use super::*;
 
     fn stored(form: Form, text: &str) -> Option<String> {
-        match form.value(text).unwrap()? {
+        match form.value(&Cell::Text(text.into()), None).unwrap()? {
             AttributeValue::S(text) | AttributeValue::N(text) => Some(text),
             other => panic!("{other:?}"),
         }
@@ -168,7 +209,7 @@ mod tests {
     #[track_caller]
     fn refuses(form: Form, cases: &[&str]) {
         for text in cases {
-            assert!(form.value(text).is_err(), "{text:?} gives {:?}", form.value(text));
+            assert!(form.text(text, None).is_err(), "{text:?} gives {:?}", form.text(text, None));
         }
     }
 
@@ -176,7 +217,7 @@ mod tests {
     fn empty_texts_and_null_texts_are_absent_in_every_form() {
         for form in [Form::Id, Form::Status, Form::Day, Form::Time, Form::Points, Form::Text] {
             for text in ["", "  ", "\t\n", "NULL", "null", r"\N", "N/A", " NULL "] {
-                assert_eq!(form.value(text), Ok(None), "{form:?} {text:?}");
+                assert_eq!(form.text(text, None), Ok(None), "{form:?} {text:?}");
             }
         }
     }
@@ -197,11 +238,11 @@ mod tests {
 
     #[test]
     fn control_characters_and_overlong_text_are_refused() {
-        assert_eq!(Form::Text.value("a\u{7}b"), Err(Fault::ControlCharacter('\u{7}')));
+        assert_eq!(Form::Text.text("a\u{7}b", None), Err(Fault::ControlCharacter('\u{7}')));
         refuses(Form::Text, &["a\0b", "a\u{1b}[31mb", "a\u{7f}b", "a\u{85}b", "a\u{9b}b"]);
 
-        assert!(Form::Text.value(&"é".repeat(4096)).is_ok());
-        assert_eq!(Form::Text.value(&"x".repeat(4097)), Err(Fault::TooLong { characters: 4097 }));
+        assert!(Form::Text.text(&"é".repeat(4096), None).is_ok());
+        assert_eq!(Form::Text.text(&"x".repeat(4097), None), Err(Fault::TooLong { characters: 4097 }));
     }
 
     #[test]
@@ -213,7 +254,7 @@ mod tests {
 
     #[test]
     fn statuses_are_upper_cased_with_underscores() {
-        let cases = [("shipped", "SHIPPED"), ("Out for-delivery", "OUT_FOR_DELIVERY"), (" Cancelled ", "CANCELLED")];
+        let cases = [("shipped", "SHIPPED"), ("Out for-delivery", "OUT_FOR_DELIVERY"), (" Canceled ", "CANCELLED")];
         accepts(Form::Status, &cases);
         for status in STATUSES {
             accepts(Form::Status, &[(status, status)]);
@@ -224,7 +265,7 @@ mod tests {
     fn an_unknown_status_is_refused_with_its_start() {
         refuses(Form::Status, &["LOST", "SHIPPED!", "OUT  FOR DELIVERY", "0", "ſhipped-x"]);
         let text = format!("{}\nsecond line", "y".repeat(50));
-        assert_eq!(Form::Status.value(&text), Err(Fault::NotAStatus(format!("{}…", "y".repeat(40)))));
+        assert_eq!(Form::Status.text(&text, None), Err(Fault::NotAStatus(format!("{}…", "y".repeat(40)))));
     }
 
     #[test]
@@ -254,28 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
-        let cases = [
-            "07/04/2026",
-            "04.07.2026",
-            "2026-7-4",
-            "2026-02-30",
-            "2025-02-29",
-            "2026-07-04T",
-            "2026-07-04 10",
-            "2026-07-04 10:00",
-            "2026-07-04  10:00:00",
-            "2026-07-04 24:00:00",
-            "2026-07-04T10:00:00 UTC",
-            "2026-07-04Z",
-            "20260704",
-            "-026-07-04",
-            "2026-07-0é",
-            "tomorrow",
-            "45842",
-        ];
-        refuses(Form::Time, &cases);
-        refuses(Form::Day, &cases);
+    fn dates_with_the_year_last_need_the_order_of_their_parts() {
+        let stored = |order| Form::Day.text("5/6/2026", order);
+        assert_eq!(stored(Some(DateOrder::DayFirst)), Ok(Some(AttributeValue::S("2026-06-05".into()))));
+        assert_eq!(stored(Some(DateOrder::MonthFirst)), Ok(Some(AttributeValue::S("2026-05-06".into()))));
+        let hint = stored(None).unwrap_err().to_string();
+        assert!(hint.contains("--dates day-first or --dates month-first"), "{hint}");
     }
 
     #[test]
@@ -288,7 +313,7 @@ mod tests {
         let cases =
             [("0", "0"), ("1200", "1200"), ("007", "7"), ("1200.0", "1200"), ("9007199254740991", "9007199254740991")];
         accepts(Form::Points, &cases);
-        assert_eq!(Form::Points.value("12"), Ok(Some(AttributeValue::N("12".into()))));
+        assert_eq!(Form::Points.text("12", None), Ok(Some(AttributeValue::N("12".into()))));
     }
 
     #[test]
@@ -308,5 +333,41 @@ mod tests {
             "99999999999999999999999",
         ];
         refuses(Form::Points, &cases);
+    }
+
+    #[track_caller]
+    fn refuses_json(form: Form, cells: &[Cell<'_>]) {
+        for cell in cells {
+            assert!(form.value(cell, None).is_err(), "{cell:?} gives {:?}", form.value(cell, None));
+        }
+    }
+
+    #[test]
+    fn numbers_of_json_are_taken_where_they_make_sense() {
+        let stored = |form: Form, literal| form.value(&Cell::Number(literal), None).unwrap().unwrap();
+        assert_eq!(stored(Form::Id, "1001"), AttributeValue::S("1001".into()));
+        assert_eq!(stored(Form::Points, "1200"), AttributeValue::N("1200".into()));
+        assert_eq!(stored(Form::Time, "1751702400000"), AttributeValue::S("2025-07-05T08:00:00Z".into()));
+        assert_eq!(stored(Form::Day, "1751702400"), AttributeValue::S("2025-07-05".into()));
+        assert_eq!(stored(Form::Text, "3"), AttributeValue::S("3".into()));
+        assert_eq!(stored(Form::Own, "-2.50"), AttributeValue::N("-2.50".into()));
+
+        refuses_json(Form::Id, &[Cell::Number("1001.0"), Cell::Number("1e3"), Cell::Number("-1")]);
+        refuses_json(Form::Time, &[Cell::Number("20260704"), Cell::Number("0")]);
+        refuses_json(Form::Status, &[Cell::Number("3"), Cell::Bool(true)]);
+        refuses_json(Form::Points, &[Cell::Number("-1"), Cell::Number("1.5"), Cell::Bool(true)]);
+        refuses_json(Form::Own, &[Cell::Number("1e126")]);
+    }
+
+    #[test]
+    fn null_is_absent_and_other_values_of_json_keep_their_type_in_own_attributes() {
+        for form in [Form::Id, Form::Status, Form::Day, Form::Time, Form::Points, Form::Text, Form::Own] {
+            assert_eq!(form.value(&Cell::Null, None), Ok(None));
+        }
+        assert_eq!(Form::Own.value(&Cell::Bool(false), None), Ok(Some(AttributeValue::Bool(false))));
+        assert_eq!(Form::Text.value(&Cell::Bool(false), None), Ok(Some(AttributeValue::S("false".into()))));
+        let nested = Cell::Nested(r#"{"a":[1]}"#.into());
+        assert_eq!(Form::Own.value(&nested, None), Ok(Some(AttributeValue::S(r#"{"a":[1]}"#.into()))));
+        assert_eq!(Form::Text.value(&nested, None), Err(Fault::Nested));
     }
 }

@@ -1,11 +1,13 @@
 //! `northstar serve`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::Args;
 use local::{Demo, Home, ServeOptions, Serving};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::DEFAULT_HOME;
 use crate::output::{Failure, line};
 
 /// See the field's help.
@@ -85,7 +87,15 @@ fn banner(home: &Home, demo: &Demo) -> String {
          \"params\":{{\"name\":\"get_order_status\",\"arguments\":{{\"order_id\":\"1001\"}}}}}}'"
     );
     let _ = writeln!(text);
-    let _ = writeln!(text, "Or in one step: northstar call get_order_status order_id=1001");
+    let program = std::env::args().next().unwrap_or_else(|| "northstar".to_owned());
+    let at = if home.path() == Path::new(DEFAULT_HOME) {
+        String::new()
+    } else {
+        format!(" --home {}", quoted(&home.path().display().to_string()))
+    };
+    let _ = writeln!(text, "Or in one step:");
+    let _ = writeln!(text);
+    let _ = writeln!(text, "  {} call get_order_status order_id=1001{at}", quoted(&program));
     text
 }
 
