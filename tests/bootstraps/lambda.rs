@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use black_box::functions::environment;
 use black_box::{Server, binary};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -15,8 +16,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use local::home::{SIGNING_KEYS, STATE_KEY};
-use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -47,36 +46,6 @@ struct RuntimeApi {
     running: Mutex<HashMap<String, oneshot::Sender<Value>>>,
     /// What the function reported to `/error` and `/init/error`; ours never does.
     reported: Mutex<Vec<String>>,
-}
-
-/// What a function of the stack has in its environment, with the tables and secrets of a local server.
-pub fn environment(function: &str, server: &Server) -> Vec<(&'static str, String)> {
-    let mut environment = vec![
-        ("AWS_LAMBDA_FUNCTION_NAME", format!("northstar-{function}")),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512".to_owned()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/northstar-{function}")),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "test".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
-        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
-        ("AWS_SESSION_TOKEN", "local".to_owned()),
-        ("AWS_ENDPOINT_URL_DYNAMODB", server.dynamodb_url()),
-        ("NORTHSTAR_PUBLIC_URL", server.url.clone()),
-        ("NORTHSTAR_CONFIG_TABLE", CONFIG_TABLE.to_owned()),
-        ("NORTHSTAR_STATE_TABLE", STATE_TABLE.to_owned()),
-        ("NORTHSTAR_SECRETS_FILE", server.home().join("secrets.json").display().to_string()),
-    ];
-    match function {
-        "token" => environment.push(("NORTHSTAR_SIGNING_KEYS", SIGNING_KEYS.to_owned())),
-        _ => environment.extend([
-            ("NORTHSTAR_ORDERS_TABLE", ORDERS_TABLE.to_owned()),
-            ("NORTHSTAR_LOYALTY_TABLE", LOYALTY_TABLE.to_owned()),
-            ("NORTHSTAR_STATE_KEY", STATE_KEY.to_owned()),
-        ]),
-    }
-    environment
 }
 
 impl Lambda {
@@ -126,6 +95,12 @@ impl Lambda {
             Ok(Ok(answer)) => answer,
             _ => panic!("no answer to {event}\nreported: {:?}\n{}", self.reported(), self.log()),
         }
+    }
+
+    /// Sends it a signal (`STOP`, `CONT`, `KILL`).
+    pub fn signal(&self, signal: &str) {
+        let kill = Command::new("bash").args(["-c", "kill -s $0 $1", signal, &self.child.id().to_string()]).status();
+        assert!(kill.expect("bash starts").success());
     }
 
     /// Ends the Runtime API and its connections.

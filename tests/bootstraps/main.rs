@@ -2,94 +2,20 @@
 
 mod lambda;
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use black_box::functions::{
+    BROKEN_EVENTS, MCP_EVENTS, TOKEN_EVENTS, assert_answer, assert_is_invalid_event, body, environment, is_order_1001,
+};
 use black_box::proxy::{Mode, Proxy};
 use black_box::{Server, event, event_files, shared};
 use serde_json::{Value, json};
 
-use lambda::{Lambda, environment};
+use lambda::Lambda;
 
-/// Asserts something of an answer: its headers, its body.
-type Check = fn(&Server, &Value, Value);
-
-/// Every file of `events/token`, the status of its answer, and the important part of it.
-const TOKEN_EVENTS: [(&str, u16, Check); 8] = [
-    ("authorize", 400, |_, _, body| assert_eq!(body["error"], "unsupported_response_type")),
-    ("get", 405, |_, headers, _| assert_eq!(headers["allow"], "POST")),
-    ("jwks", 200, |_, _, body| {
-        let keys = body["keys"].as_array().unwrap();
-        assert_eq!((keys.len(), &keys[0]["kty"], &keys[0]["alg"]), (1, &json!("RSA"), &json!("RS256")));
-        assert_eq!(keys[0].get("d"), None);
-    }),
-    ("metadata", 200, |server, _, body| {
-        assert_eq!(body["issuer"], server.url);
-        assert_eq!(body["token_endpoint"], format!("{}/token", server.url));
-        assert_eq!(body["grant_types_supported"], json!(["client_credentials"]));
-    }),
-    ("post_with_basic", 200, is_a_token),
-    ("post_with_secret_in_body", 200, is_a_token),
-    ("without_grant_type", 400, |_, _, body| assert_eq!(body["error"], "invalid_request")),
-    ("wrong_secret", 401, |_, headers, body| {
-        assert_eq!(
-            (&headers["www-authenticate"], &body["error"]),
-            (&json!("Basic realm=\"northstar\""), &json!("invalid_client"))
-        );
-        assert_eq!(headers["cache-control"], "no-store");
-    }),
-];
-
-/// Every file of `events/mcp` that is not broken.
-const MCP_EVENTS: [(&str, u16, Check); 10] = [
-    ("get", 405, |_, headers, body| {
-        assert_eq!((&headers["allow"], &body["error"]["data"]["code"]), (&json!("POST"), &json!("method_not_allowed")));
-    }),
-    ("healthz", 200, |_, _, body| assert_eq!(body, json!({ "status": "ok" }))),
-    ("initialize", 200, |_, headers, body| {
-        assert_eq!(body["result"]["protocolVersion"], "2025-11-25");
-        assert_eq!((&body["result"]["serverInfo"]["name"], headers.get("mcp-session-id")), (&json!("northstar"), None));
-    }),
-    ("protected_resource_metadata", 200, |server, _, body| {
-        assert_eq!(body["resource"], format!("{}/mcp", server.url));
-        assert_eq!(body["authorization_servers"], json!([server.url]));
-    }),
-    ("readyz", 200, |_, _, body| assert_eq!(body["status"], "ok")),
-    ("tools_call_get_order_status", 200, |_, headers, body| {
-        assert_eq!(headers["content-type"], "application/json");
-        is_order_1001(&body);
-    }),
-    ("tools_call_modern", 200, |_, _, body| {
-        is_order_1001(&body);
-        assert_eq!(body["result"]["resultType"], "complete");
-    }),
-    ("tools_call_unknown_order", 200, |_, _, body| {
-        assert_eq!(body["result"]["isError"], true);
-        let sentence = "There is no order no-such-order. Ask the customer to check the order number.";
-        assert_eq!(body["result"]["content"][0]["text"], sentence);
-    }),
-    ("tools_list", 200, |_, _, body| is_the_tools(&body)),
-    ("without_token", 401, |server, headers, body| {
-        let challenge = headers["www-authenticate"].as_str().unwrap();
-        let metadata = format!("resource_metadata=\"{}/.well-known/oauth-protected-resource/mcp\"", server.url);
-        assert!(challenge.starts_with("Bearer ") && challenge.contains(&metadata), "{challenge}");
-        assert!(!challenge.contains("error="), "RFC 6750 §3.1: none without a token: {challenge}");
-        assert_eq!(body["error"]["data"]["code"], "token_required");
-    }),
-];
-
-/// Every broken file of `events/mcp`, and what its refusal says.
-const BROKEN_EVENTS: [(&str, &str); 10] = [
-    ("broken_body_flagged_base64", "the event's body is flagged base64 and is not"),
-    ("broken_empty", "the event's payload format is not 2.0"),
-    ("broken_format_1", "the event's payload format is not 2.0"),
-    ("broken_header_name", "the event's headers is not valid"),
-    ("broken_headers_of_format_1", "the event is not an API Gateway HTTP API event of payload format 2.0"),
-    ("broken_without_http", "the event has no requestContext.http"),
-    ("broken_without_method", "the event has no requestContext.http.method"),
-    ("broken_without_raw_path", "the event has no rawPath"),
-    ("broken_without_request_context", "the event has no requestContext"),
-    ("broken_without_version", "the event's payload format is not 2.0"),
-];
+/// How often a function is frozen and thawed.
+const THAWS: usize = 5;
 
 #[tokio::test]
 async fn the_token_function_answers_every_event_of_its_folder() {
@@ -257,6 +183,61 @@ async fn a_warm_token_function_without_dynamodb_still_serves_the_client_it_knows
     assert_answer("jwks", &answer, 200);
 }
 
+/// Lambda freezes a function between invocations, and thaws it with the next one. Meanwhile its connections have ended.
+#[tokio::test]
+async fn the_first_call_after_a_thaw_is_right_although_dynamodb_has_closed_the_connection() {
+    let server = shared();
+    let proxy = Proxy::start(&server.dynamodb_url(), Mode::Pass);
+    let token = server.token().await;
+    let lambda = Lambda::start_behind("mcp", server, &proxy.url).await;
+    assert_well("mcp", &lambda, server, &token).await;
+
+    let call = event("mcp/tools_call_get_order_status", server, &token);
+    for _ in 0..THAWS {
+        lambda.signal("STOP");
+        proxy.set(Mode::Gone);
+        proxy.set(Mode::Pass);
+        let mut answer = pin!(lambda.invoke(&call));
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut answer).await;
+        assert!(early.is_err(), "a frozen function answers: {early:?}");
+        lambda.signal("CONT");
+        let answer = answer.await;
+        assert_answer("after a thaw", &answer, 200);
+        is_order_1001(&body(&answer));
+    }
+
+    let outcomes: Vec<Value> = lambda.log_lines().iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["ok"; 1 + THAWS]);
+    assert_eq!(lambda.reported(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_function_killed_in_the_midst_of_a_call_leaves_nothing_that_the_next_one_stumbles_over() {
+    let server = shared();
+    let token = server.token().await;
+    for (function, without_table, with_table) in [
+        ("token", "token/metadata", "token/post_with_basic"),
+        ("mcp", "mcp/tools_list", "mcp/tools_call_get_order_status"),
+    ] {
+        let proxy = Proxy::start(&server.dynamodb_url(), Mode::Pass);
+        let mut killed = Lambda::start_behind(function, server, &proxy.url).await;
+        let answer = killed.invoke(&event(without_table, server, &token)).await;
+        assert_answer(without_table, &answer, 200);
+
+        proxy.set(Mode::Silent);
+        let call = event(with_table, server, &token);
+        let early = tokio::time::timeout(Duration::from_millis(200), killed.invoke(&call)).await;
+        assert!(early.is_err(), "{with_table} needs no table: {early:?}");
+        killed.signal("KILL");
+        assert!(!killed.end().await.success());
+
+        proxy.set(Mode::Pass);
+        let next = Lambda::start_behind(function, server, &proxy.url).await;
+        assert_well(function, &next, server, &token).await;
+        assert_logged(&next, 1);
+    }
+}
+
 #[tokio::test]
 async fn a_function_ends_when_the_runtime_api_goes_away() {
     let server = shared();
@@ -288,21 +269,6 @@ async fn assert_does_not_start(function: &str, environment: Vec<(&'static str, S
     assert!(line["message"].as_str().unwrap().contains(names), "{line}");
 }
 
-#[track_caller]
-fn assert_answer(what: &str, answer: &Value, status: u16) {
-    assert_eq!(answer["statusCode"], status, "{what}: {answer}");
-    assert_eq!(answer["isBase64Encoded"], false, "{what}: {answer}");
-}
-
-#[track_caller]
-fn assert_is_invalid_event(what: &str, answer: &Value, says: &str) {
-    assert_answer(what, answer, 400);
-    assert_eq!(answer["headers"]["content-type"], "application/json");
-    let body = body(answer);
-    assert_eq!(body["error"], "invalid_event", "{what}");
-    assert!(body["error_description"].as_str().unwrap().starts_with(says), "{what}: {body}");
-}
-
 /// Nothing but JSON, a line a request, only the first of them cold, and nothing reported as failed.
 #[track_caller]
 fn assert_logged(lambda: &Lambda, requests: usize) {
@@ -311,30 +277,4 @@ fn assert_logged(lambda: &Lambda, requests: usize) {
     let cold: Vec<bool> = lines.iter().map(|line| line["cold"] == true).collect();
     assert!(cold[0] && cold[1..].iter().all(|cold| !cold), "{cold:?}");
     assert_eq!(lambda.reported(), [""; 0]);
-}
-
-#[track_caller]
-fn body(answer: &Value) -> Value {
-    serde_json::from_str(answer["body"].as_str().unwrap()).unwrap_or_else(|_| panic!("no JSON body: {answer}"))
-}
-
-fn is_a_token(_: &Server, headers: &Value, body: Value) {
-    assert_eq!(
-        (&body["token_type"], &body["scope"], &body["expires_in"]),
-        (&json!("Bearer"), &json!("mcp.read"), &json!(900))
-    );
-    assert_eq!(headers["cache-control"], "no-store");
-}
-
-#[track_caller]
-fn is_order_1001(body: &Value) {
-    let order = json!({ "order_id": "1001", "status": "SHIPPED", "carrier": "UPS", "eta": "2026-07-03" });
-    assert_eq!(body["result"]["structuredContent"], order);
-}
-
-#[track_caller]
-fn is_the_tools(body: &Value) {
-    let tools = body["result"]["tools"].as_array().unwrap();
-    let names: Vec<&str> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["get_order_status", "check_loyalty_points", "list_customer_orders"]);
 }

@@ -1,12 +1,24 @@
 //! MCP clients that others made, unmodified: from the first 401 by discovery to the answer of a tool.
 
-use std::process::Command;
+mod inspector;
+mod python;
+mod typescript;
 
-use black_box::{Server, repository, shared};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use black_box::{Server, repository};
 use serde_json::{Value, json};
+
+/// What a client is told to speak, and what is then spoken.
+const LEGACY: (&str, &str) = ("legacy", "2025-11-25");
+const AUTO: (&str, &str) = ("auto", "2026-07-28");
+const PINNED: (&str, &str) = ("2026-07-28", "2026-07-28");
 
 const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
+const BEARER: &str = "bearer";
 
 /// Discovery, then a token: the same in every mode, before anything is answered.
 const FROM_401_TO_A_TOKEN: [&str; 4] = [
@@ -16,90 +28,73 @@ const FROM_401_TO_A_TOKEN: [&str; 4] = [
     "POST /token 200",
 ];
 
-#[test]
-fn python_client_in_legacy_mode_gets_an_order_with_its_secret_by_basic() {
-    gets_an_order(shared(), "legacy", BASIC, "2025-11-25");
+const TOOLS: [&str; 3] = ["get_order_status", "check_loyalty_points", "list_customer_orders"];
+const NO_ORDER: &str = "There is no order no-such-order. Ask the customer to check the order number.";
+
+fn order_1001() -> Value {
+    json!({ "order_id": "1001", "status": "SHIPPED", "carrier": "UPS", "eta": "2026-07-03" })
 }
 
-#[test]
-fn python_client_in_legacy_mode_gets_an_order_with_its_secret_in_the_body() {
-    gets_an_order(shared(), "legacy", POST, "2025-11-25");
+/// A server that renames `WWW-Authenticate`, as API Gateway is reported to do; a client then has to find the metadata by
+/// its path alone.
+fn renaming() -> &'static Server {
+    static RENAMING: OnceLock<Server> = OnceLock::new();
+    RENAMING.get_or_init(|| Server::start(&["--remap-www-authenticate"]))
 }
 
-#[test]
-fn python_client_in_auto_mode_gets_an_order_with_its_secret_by_basic() {
-    gets_an_order(shared(), "auto", BASIC, "2026-07-28");
+/// What came of a client's run.
+struct Run {
+    code: Option<i32>,
+    output: String,
+    errors: String,
 }
 
-#[test]
-fn python_client_in_auto_mode_gets_an_order_with_its_secret_in_the_body() {
-    gets_an_order(shared(), "auto", POST, "2026-07-28");
+/// Runs a client to its end.
+fn run(command: &mut Command) -> Run {
+    // A proxy of the machine is not for loopback.
+    let output = command.env("NO_PROXY", "127.0.0.1").output().expect("the client starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the client writes UTF-8");
+    Run { code: output.status.code(), output: text(output.stdout), errors: text(output.stderr) }
 }
 
-#[test]
-fn python_client_pinned_to_2026_07_28_gets_an_order_with_its_secret_by_basic() {
-    gets_an_order(shared(), "2026-07-28", BASIC, "2026-07-28");
-}
-
-#[test]
-fn python_client_pinned_to_2026_07_28_gets_an_order_with_its_secret_in_the_body() {
-    gets_an_order(shared(), "2026-07-28", POST, "2026-07-28");
-}
-
-/// API Gateway is reported to rename `WWW-Authenticate`; the client then has to find the metadata by its path alone.
-#[test]
-fn python_client_finds_its_way_when_the_gateway_renames_the_challenge() {
-    let server = Server::start(&["--remap-www-authenticate"]);
-    for (mode, revision) in [("legacy", "2025-11-25"), ("auto", "2026-07-28"), ("2026-07-28", "2026-07-28")] {
-        gets_an_order(&server, mode, BASIC, revision);
-    }
-}
-
-#[test]
-fn python_client_with_a_wrong_secret_gets_no_further_than_the_token_endpoint() {
-    let server = shared();
-    let (status, _, errors) = run(server, "auto", BASIC, "wrong");
-    assert!(!status && errors.contains("invalid_client"), "{errors}");
-}
-
+/// A program of a part of `.ci/tools`.
 #[track_caller]
-fn gets_an_order(server: &Server, mode: &str, auth_method: &str, revision: &str) {
-    let (status, output, errors) = run(server, mode, auth_method, &server.client_secret);
-    assert!(status, "the client failed:\n{errors}");
-    let seen: Value = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}\n{errors}"));
-    println!("mcp {} on Python {}: {mode}, {auth_method}, {revision}", seen["mcp"], seen["python"]);
+fn tool(part: &str, path: &str) -> PathBuf {
+    let path = repository().join(".tools").join(path);
+    assert!(path.exists(), "{} is missing: run `.ci/tools {part}` first", path.display());
+    path
+}
 
-    let exchanges: Vec<&str> =
-        seen["exchanges"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
-    let (discovery, calls) = exchanges.split_at(FROM_401_TO_A_TOKEN.len());
-    assert_eq!(discovery, FROM_401_TO_A_TOKEN);
-    assert!(calls.iter().all(|line| ["POST /mcp 200", "POST /mcp 202"].contains(line)), "{calls:?}");
+/// The Node.js that the clients run on, in the folder of their packages.
+#[track_caller]
+fn node() -> Command {
+    let mut node = Command::new(tool("node-clients", "conformance/node"));
+    node.current_dir(tool("node-clients", "node-clients/node_modules").parent().unwrap()).stdin(Stdio::null());
+    node
+}
+
+/// Asserts what a client's own script has printed: the way that it went, and what it got.
+#[track_caller]
+fn assert_got_an_order(run: &Run, auth: &str, revision: &str, renamed: bool) {
+    assert_eq!(run.code, Some(0), "the client failed:\n{}", run.errors);
+    let seen: Value = serde_json::from_str(&run.output).unwrap_or_else(|_| panic!("{}\n{}", run.output, run.errors));
+    println!("{}: {auth}, {revision}, header {}", seen["client"], if renamed { "renamed" } else { "present" });
+
+    let discovery = if auth == BEARER { &FROM_401_TO_A_TOKEN[..1] } else { &FROM_401_TO_A_TOKEN };
+    let exchanges = seen["exchanges"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+    let exchanges: Vec<&str> = exchanges.collect();
+    let (first, rest) = exchanges.split_at(discovery.len());
+    assert_eq!(first, discovery);
+    // A legacy client asks for a stream of events, and is told that there is none.
+    let usual = ["POST /mcp 200", "POST /mcp 202", "GET /mcp 405"];
+    assert!(rest.iter().all(|line| usual.contains(line)), "{rest:?}");
+    match seen["challenge"].as_str() {
+        Some(challenge) => assert!(!renamed && challenge.starts_with("Bearer "), "{challenge}"),
+        None => assert!(renamed, "no challenge"),
+    }
 
     assert_eq!(seen["revision"], revision);
-    assert_eq!(seen["tools"], json!(["get_order_status", "check_loyalty_points", "list_customer_orders"]));
-    assert_eq!(
-        seen["order"],
-        json!({ "order_id": "1001", "status": "SHIPPED", "carrier": "UPS", "eta": "2026-07-03" })
-    );
-    assert_eq!((&seen["order_is_error"], &seen["missing_is_error"]), (&json!(false), &json!(true)));
-    assert_eq!(seen["missing"], "There is no order no-such-order. Ask the customer to check the order number.");
-}
-
-/// Whether the client ended well, its standard output, its standard error.
-#[track_caller]
-fn run(server: &Server, mode: &str, auth_method: &str, secret: &str) -> (bool, String, String) {
-    let python = repository().join(".tools/clients/bin/python");
-    assert!(python.exists(), "{} is missing: run `.ci/tools clients` first", python.display());
-    let output = Command::new(python)
-        .arg(repository().join("tests/clients/python/mcp_client.py"))
-        .args([&format!("{}/mcp", server.url), mode, auth_method])
-        .env("CLIENT_ID", &server.client_id)
-        .env("CLIENT_SECRET", secret)
-        // A proxy of the machine is not for loopback; nothing is written into the repository.
-        .env("NO_PROXY", "127.0.0.1")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .expect("Python starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the client writes UTF-8");
-    (output.status.success(), text(output.stdout), text(output.stderr))
+    assert_eq!(seen["tools"], json!(TOOLS));
+    assert_eq!((&seen["order"], &seen["order_is_error"]), (&order_1001(), &json!(false)));
+    assert_eq!((&seen["missing"], &seen["missing_is_error"]), (&json!(NO_ORDER), &json!(true)));
 }

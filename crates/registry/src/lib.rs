@@ -7,6 +7,7 @@
 //! | [`PublishedKey`] | `KEYS` | `<key id>` |
 
 pub mod client;
+pub mod config;
 pub mod init;
 pub mod kept;
 pub mod key;

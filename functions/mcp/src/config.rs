@@ -1,8 +1,9 @@
 //! The function's configuration, read once.
 
-use aws_clients::clients::{optional, required};
-use aws_clients::{AwsClients, AwsSettings, Secrets, SettingsError};
-use registry::{PublicUrl, PublicUrlError};
+use aws_clients::clients::required;
+use aws_clients::{AwsClients, AwsSettings, Secrets};
+use registry::PublicUrl;
+use registry::config::{ConfigError, public_url_from_env, secrets_from_env};
 
 /// What the function is told from outside.
 pub struct Config {
@@ -22,17 +23,6 @@ pub struct Config {
     pub aws: AwsClients,
 }
 
-/// A setting that is missing or wrong; the function does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// See [`SettingsError`].
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// See [`PublicUrlError`].
-    #[error("NORTHSTAR_PUBLIC_URL: {0}")]
-    PublicUrl(#[from] PublicUrlError),
-}
-
 impl Config {
     /// Reads the environment.
     ///
@@ -41,15 +31,12 @@ impl Config {
     pub fn from_env() -> Result<Config, ConfigError> {
         let aws = AwsClients::new(&AwsSettings::from_env()?);
         Ok(Config {
-            public_url: PublicUrl::parse(&required("NORTHSTAR_PUBLIC_URL")?)?,
+            public_url: public_url_from_env()?,
             orders_table: required("NORTHSTAR_ORDERS_TABLE")?,
             loyalty_table: required("NORTHSTAR_LOYALTY_TABLE")?,
             config_table: required("NORTHSTAR_CONFIG_TABLE")?,
             state_key: required("NORTHSTAR_STATE_KEY")?,
-            secrets: match optional("NORTHSTAR_SECRETS_FILE") {
-                Some(path) => Secrets::File(path.into()),
-                None => Secrets::SecretsManager(aws.secrets_manager.clone()),
-            },
+            secrets: secrets_from_env(&aws),
             aws,
         })
     }

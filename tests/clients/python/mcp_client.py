@@ -39,9 +39,12 @@ class Memory:
 
 async def main(url, mode, auth_method):
     exchanges = []
+    challenges = []
 
     async def note(response):
         exchanges.append(f"{response.request.method} {response.request.url.path} {response.status_code}")
+        if response.status_code == 401:
+            challenges.append(response.headers.get("www-authenticate"))
 
     parts = urlsplit(url)
     memory = Memory()
@@ -61,10 +64,9 @@ async def main(url, mode, auth_method):
             missing = await client.call_tool("get_order_status", {"order_id": "no-such-order"})
             revision = client.session.protocol_version
     return {
-        "mcp": importlib.metadata.version("mcp"),
-        "python": platform.python_version(),
+        "client": f"mcp {importlib.metadata.version('mcp')} on Python {platform.python_version()}",
         "exchanges": exchanges,
-        "scope": memory.tokens.scope,
+        "challenge": challenges[0],
         "revision": revision,
         "tools": [tool.name for tool in tools.tools],
         "order": order.structured_content,

@@ -1,0 +1,71 @@
+// The official TypeScript client against one MCP server, knowing nothing but its URL and a client's credentials.
+//
+//     cd .tools/node-clients && node --input-type=module - URL MODE AUTH <FILE
+//
+//     MODE  legacy, auto, or the revision to pin
+//     AUTH  client_secret_basic   with CLIENT_ID and CLIENT_SECRET in the environment
+//           bearer                with ACCESS_TOKEN in the environment
+//
+// Prints one JSON document: versions, every HTTP exchange, and what came back. It is read from standard input because
+// Node.js then looks for packages in the working directory.
+
+import { readFile } from 'node:fs/promises';
+import { Client, ClientCredentialsProvider, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+
+const [url, mode, auth] = process.argv.slice(2);
+
+const exchanges = [];
+let challenge;
+
+async function watchedFetch(input, init) {
+  const response = await fetch(input, init);
+  exchanges.push(`${init?.method ?? 'GET'} ${new URL(input).pathname} ${response.status}`);
+  if (response.status === 401) challenge ??= response.headers.get('www-authenticate');
+  return response;
+}
+
+// A token from elsewhere. It is not shown before it is asked for, so that this way, too, begins at 401.
+function bearer(accessToken) {
+  let shown;
+  return {
+    token: async () => shown,
+    onUnauthorized: async () => {
+      shown = accessToken;
+    },
+  };
+}
+
+function clientCredentials() {
+  return new ClientCredentialsProvider({
+    clientId: process.env.CLIENT_ID,
+    clientSecret: process.env.CLIENT_SECRET,
+    expectedIssuer: new URL(url).origin,
+  });
+}
+
+const client = new Client(
+  { name: 'test', version: '1' },
+  { versionNegotiation: { mode: ['legacy', 'auto'].includes(mode) ? mode : { pin: mode } } },
+);
+const authProvider = auth === 'bearer' ? bearer(process.env.ACCESS_TOKEN) : clientCredentials();
+await client.connect(new StreamableHTTPClientTransport(new URL(url), { authProvider, fetch: watchedFetch }));
+const { tools } = await client.listTools();
+const order = await client.callTool({ name: 'get_order_status', arguments: { order_id: '1001' } });
+const missing = await client.callTool({ name: 'get_order_status', arguments: { order_id: 'no-such-order' } });
+const revision = client.getNegotiatedProtocolVersion();
+await client.close();
+
+const { version } = JSON.parse(await readFile('node_modules/@modelcontextprotocol/client/package.json'));
+console.log(
+  JSON.stringify({
+    client: `@modelcontextprotocol/client ${version} on Node.js ${process.versions.node}`,
+    exchanges,
+    challenge: challenge ?? null,
+    revision,
+    tools: tools.map((tool) => tool.name),
+    order: order.structuredContent,
+    order_is_error: order.isError ?? false,
+    missing_is_error: missing.isError ?? false,
+    missing: missing.content[0].text,
+  }),
+);
