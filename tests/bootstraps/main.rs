@@ -172,6 +172,28 @@ async fn a_cold_mcp_function_without_dynamodb_says_503_and_recovers() {
 }
 
 #[tokio::test]
+async fn a_cold_mcp_function_before_a_silent_table_says_503_within_the_deadline_and_recovers() {
+    let server = shared();
+    let token = server.token().await;
+    let proxy = Proxy::start(&server.dynamodb_url(), Mode::Silent);
+    let lambda = Lambda::start_behind("mcp", server, &proxy.url).await;
+    // What a server and its keys may cost together is more than this.
+    let time = Duration::from_secs(3);
+    let call = event("mcp/tools_call_get_order_status", server, &token);
+    // The first one also waits for INIT, which asks the silent table too.
+    lambda.invoke(&event("mcp/healthz", server, "")).await;
+    let start = Instant::now();
+    let answer = lambda.invoke_within(&call.to_string(), time).await;
+    assert!(start.elapsed() < time, "{:?}", start.elapsed());
+    assert_answer("silent", &answer, 503);
+    assert_eq!(body(&answer)["error"]["data"]["code"], "temporarily_unavailable");
+
+    proxy.set(Mode::Pass);
+    assert_well("mcp", &lambda, server, &token).await;
+    assert_eq!(lambda.reported(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_warm_token_function_without_dynamodb_still_serves_the_client_it_knows() {
     let server = shared();
     let proxy = Proxy::start(&server.dynamodb_url(), Mode::Pass);

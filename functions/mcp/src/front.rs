@@ -64,8 +64,11 @@ impl Front<'_> {
     /// Answers a request.
     pub async fn answer(&self, request: ApiRequest, line: &mut RequestLine) -> Response<Bytes> {
         let body = request.body.clone();
+        let left = left(request.deadline);
         let answered = async {
-            let admitted = self.admit(request, line).await?;
+            // Several reads may be needed to admit a request, and each may be slow.
+            let admitted = tokio::time::timeout(left, self.admit(request, line)).await;
+            let admitted = admitted.unwrap_or(Err(Refusal::Unavailable))?;
             let text = std::str::from_utf8(&body).map_err(|_| Refusal::NotJson)?;
             match envelope::split(text)? {
                 Messages::One(message) => Ok(self.message(&admitted, message, line).await),
@@ -176,8 +179,7 @@ impl Front<'_> {
 
     /// The tool's own limit, or what is left of the invocation.
     fn limit(&self, admitted: &Admitted) -> Duration {
-        let left = admitted.deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        admitted.server.definition.tool_timeout().min(left.saturating_sub(DEADLINE_MARGIN))
+        admitted.server.definition.tool_timeout().min(left(admitted.deadline))
     }
 
     /// Messages of a batch are answered in order, each as if it had come alone (JSON-RPC 2.0, MCP 2025-03-26).
@@ -215,6 +217,11 @@ impl Front<'_> {
         }
         Ok(http_api::json(&answers))
     }
+}
+
+/// What is left of an invocation, without what the answer needs for its way back.
+fn left(deadline: SystemTime) -> Duration {
+    deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(DEADLINE_MARGIN)
 }
 
 fn refuse(refusal: Refusal, id: Option<&RawValue>, line: &mut RequestLine) -> Response<Bytes> {
