@@ -65,6 +65,10 @@ async fn a_tool_that_hangs_is_answered_before_the_invocation_ends() {
 #[tokio::test]
 async fn an_invocation_with_no_time_left_is_answered_all_the_same() {
     let function = Function::start(own_tools(), 20, None).await;
+    // Cold, not even the server is known: that is told as 503.
+    let (status, answer) = function.answer(&function.event("tools_list"), Duration::ZERO).await;
+    assert_eq!((status, &answer["error"]["data"]["code"]), (503, &json!("temporarily_unavailable")));
+    function.assert_well(true).await;
     for time in [Duration::ZERO, Duration::from_millis(900)] {
         let answer = function.call("hangs", false, time).await;
         assert_is_trouble("hangs", &answer, TOO_LATE);
@@ -202,6 +206,7 @@ impl Function {
     /// Registers a server with every tool of a catalogue, and starts the function.
     async fn start(catalogue: Catalogue, timeout: u64, behind: Option<Arc<Proxy>>) -> Function {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        request_log::write_to(std::io::sink());
         let server = shared();
         let name = format!("faults-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let definition = Server {
