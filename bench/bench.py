@@ -74,12 +74,14 @@ def build(bootstraps):
 
 
 def outdated(bootstraps):
-    """Whether a source is newer than a bootstrap."""
-    sources = [ROOT / "Cargo.toml", ROOT / "Cargo.lock"]
-    for folder in ("functions", "crates"):
-        sources += (ROOT / folder).rglob("*.rs")
-    built = min((bootstraps / name / "bootstrap").stat().st_mtime for name in ("token", "mcp"))
-    return any(source.stat().st_mtime > built for source in sources)
+    """Whether a source has changed since the bootstraps were built, by cargo's lists of their sources."""
+    for name in ("token", "mcp"):
+        built = (bootstraps / name / "bootstrap").stat().st_mtime
+        listed = ROOT / f"target/x86_64-unknown-linux-gnu/release/{name}.d"
+        sources = listed.read_text().split()[1:] if listed.exists() else []
+        if any(os.stat(source).st_mtime > built for source in sources):
+            return True
+    return False
 
 
 def run(*command, **options):
