@@ -86,8 +86,7 @@ impl App {
         let (start, now) = (Instant::now(), SystemTime::now());
         let mut line = RequestLine::new("mcp", &request.request_id, self.cold.swap(false, Ordering::Relaxed));
         let timings = Arc::new(Timings::default());
-        // Boxed: the future holds all that a call needs, and is moved on its way into the runtime.
-        let response = Box::pin(self.route(request, &mut line, &timings, now)).await;
+        let response = self.route(request, &mut line, &timings, now).await;
         line.status = response.status().as_u16();
         timings.fill(&mut line);
         line.total_ms = start.elapsed().into();
