@@ -139,7 +139,8 @@ async fn get_from_secrets_manager(
     id: &str,
     stage: SecretStage,
 ) -> Result<Option<SecretString>, SecretsError> {
-    match client.get_secret_value().secret_id(id).version_stage(stage.label()).send().await {
+    // The SDK's future is large, and whoever awaits it is as large and moved several times.
+    match Box::pin(client.get_secret_value().secret_id(id).version_stage(stage.label()).send()).await {
         Ok(output) => Ok(output.secret_string.map(SecretString::from)),
         Err(error) if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) => {
             Ok(None)

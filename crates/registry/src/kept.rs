@@ -30,15 +30,16 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// The value, read by `fetch` if there is none or it is older than `max_age`.
+    /// The value, read by `fetch` if there is none or it is older than `max_age`. Most calls do not fetch: the future is
+    /// made when it is needed.
     ///
     /// # Errors
     /// What `fetch` fails with, when no value is left that may still be served.
-    pub async fn get<E: std::error::Error>(
+    pub async fn get<E: std::error::Error, F: Future<Output = Result<T, E>>>(
         &self,
         now: SystemTime,
         max_age: Duration,
-        fetch: impl Future<Output = Result<T, E>>,
+        fetch: impl FnOnce() -> F,
     ) -> Result<Arc<T>, E> {
         let mut slot = self.slot.lock().await;
         if let Some(kept) = &*slot
@@ -46,7 +47,7 @@ impl<T> Kept<T> {
         {
             return Ok(kept.value.clone());
         }
-        match (fetch.await, &mut *slot) {
+        match (Box::pin(fetch()).await, &mut *slot) {
             (Ok(value), slot) => {
                 let value = Arc::new(value);
                 *slot = Some(Slot { value: value.clone(), fetched: now, failed: None });
@@ -79,7 +80,7 @@ mod tests {
     }
 
     async fn get(kept: &Kept<u32>, now: u64, outcome: Result<u32, Error>) -> Option<u32> {
-        kept.get(at(now), Duration::from_secs(30), async { outcome }).await.ok().map(|value| *value)
+        kept.get(at(now), Duration::from_secs(30), || async { outcome }).await.ok().map(|value| *value)
     }
 
     fn down() -> Result<u32, Error> {

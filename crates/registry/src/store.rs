@@ -1,4 +1,7 @@
 //! The `config` table: reads for the functions, writes for the command line.
+//!
+//! The SDK's futures are large, and whoever awaits them is as large and moved several times: those of the functions are
+//! boxed.
 
 use std::collections::HashMap;
 
@@ -103,15 +106,14 @@ impl Registry {
     /// # Errors
     /// As all reads.
     pub async fn public_keys(&self) -> Result<Vec<PublishedKey>, RegistryError> {
-        let output = self
+        let query = self
             .dynamodb
             .query()
             .table_name(&self.table)
             .key_condition_expression("pk = :keys")
             .expression_attribute_values(":keys", AttributeValue::S(KEYS.to_owned()))
-            .consistent_read(true)
-            .send()
-            .await?;
+            .consistent_read(true);
+        let output = Box::pin(query.send()).await?;
         let mut keys: Vec<PublishedKey> =
             output.items.unwrap_or_default().into_iter().map(parse).collect::<Result<_, _>>()?;
         keys.sort_by(|a, b| (b.not_before, &b.kid).cmp(&(a.not_before, &a.kid)));
@@ -127,14 +129,13 @@ impl Registry {
     }
 
     async fn get<T: DeserializeOwned>(&self, pk: &str, sk: &str) -> Result<Option<T>, RegistryError> {
-        let output = self
+        let read = self
             .dynamodb
             .get_item()
             .table_name(&self.table)
             .key("pk", AttributeValue::S(pk.to_owned()))
-            .key("sk", AttributeValue::S(sk.to_owned()))
-            .send()
-            .await?;
+            .key("sk", AttributeValue::S(sk.to_owned()));
+        let output = Box::pin(read.send()).await?;
         output.item.map(parse).transpose()
     }
 

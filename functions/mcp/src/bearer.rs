@@ -116,7 +116,7 @@ impl Bearer {
     }
 
     async fn verifier(&self, max_age: Duration, now: SystemTime) -> Result<Arc<Verifier>, Refusal> {
-        let fetch = async {
+        let fetch = async || {
             let published = self.registry.public_keys().await?;
             let usable = published.into_iter().filter(|key| key.phase(seconds(now)) != KeyPhase::Retired);
             let keys = usable.filter_map(|key| {

@@ -99,7 +99,7 @@ impl Cursors {
     }
 
     async fn keys(&self, now: SystemTime) -> Result<Arc<Vec<hmac::Key>>, CursorError> {
-        let fetch = async {
+        let fetch = async || {
             let (current, previous) = tokio::try_join!(
                 self.secrets.get(&self.secret_id, SecretStage::Current),
                 self.secrets.get(&self.secret_id, SecretStage::Previous),

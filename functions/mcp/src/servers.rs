@@ -92,7 +92,7 @@ impl Servers {
     /// [`Refusal::Unavailable`] when the registry cannot be read and nothing is remembered.
     pub async fn get(&self, name: &ServerName, now: SystemTime) -> Result<Option<Arc<ServedServer>>, Refusal> {
         let remembered = self.remembered(name);
-        let fetch = async {
+        let fetch = async || {
             let definition = self.registry.server(name).await?;
             Ok::<_, RegistryError>(
                 definition.map(|server| Arc::new(ServedServer::new(server, &self.catalogue, self.make_endpoint))),

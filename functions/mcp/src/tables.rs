@@ -85,16 +85,14 @@ impl Tables {
     /// # Errors
     /// [`Trouble`] when the table does not answer.
     pub async fn order(&self, order_id: &str) -> Result<Option<Order>, Trouble> {
-        let output = self
+        let read = self
             .dynamodb
             .get_item()
             .table_name(&self.orders)
             .key("order_id", AttributeValue::S(order_id.to_owned()))
             .projection_expression("order_id, #status, carrier, eta")
-            .expression_attribute_names("#status", "status")
-            .send()
-            .await
-            .map_err(|error| unavailable("orders", &error))?;
+            .expression_attribute_names("#status", "status");
+        let output = Box::pin(read.send()).await.map_err(|error| unavailable("orders", &error))?;
         Ok(output.item.map(|item| Order { order_id: order_id.to_owned(), ..parse_order(&item) }))
     }
 
@@ -103,15 +101,13 @@ impl Tables {
     /// # Errors
     /// [`Trouble`] when the table does not answer.
     pub async fn loyalty(&self, customer_id: &str) -> Result<Option<Loyalty>, Trouble> {
-        let output = self
+        let read = self
             .dynamodb
             .get_item()
             .table_name(&self.loyalty)
             .key("customer_id", AttributeValue::S(customer_id.to_owned()))
-            .projection_expression("points, tier")
-            .send()
-            .await
-            .map_err(|error| unavailable("loyalty", &error))?;
+            .projection_expression("points, tier");
+        let output = Box::pin(read.send()).await.map_err(|error| unavailable("loyalty", &error))?;
         Ok(output.item.map(|item| Loyalty { points: integer(&item, "points"), tier: text(&item, "tier") }))
     }
 

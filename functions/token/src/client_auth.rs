@@ -92,7 +92,7 @@ impl Clients {
         remembered: &Remembered,
         now: SystemTime,
     ) -> Result<Arc<Option<Client>>, TokenError> {
-        let client = remembered.client.get(now, CLIENT_MAX_AGE, self.registry.client(id)).await;
+        let client = remembered.client.get(now, CLIENT_MAX_AGE, || self.registry.client(id)).await;
         client.map_err(|_| TokenError::Unavailable)
     }
 
@@ -103,7 +103,7 @@ impl Clients {
         max_age: Duration,
         now: SystemTime,
     ) -> Result<Arc<Digests>, TokenError> {
-        let fetch = async {
+        let fetch = async || {
             let (current, previous) = tokio::try_join!(
                 self.secrets.get(&client.secret_id, SecretStage::Current),
                 self.secrets.get(&client.secret_id, SecretStage::Previous),

@@ -58,7 +58,7 @@ impl SigningKeys {
     /// # Errors
     /// [`TokenError::Unavailable`] when the secret cannot be read, [`TokenError::NoSigningKey`] when no key may sign.
     pub async fn current(&self, now: SystemTime) -> Result<Arc<SigningKey>, TokenError> {
-        let keys = self.kept.get(now, SIGNING_MAX_AGE, self.fetch()).await.map_err(|error| match error {
+        let keys = self.kept.get(now, SIGNING_MAX_AGE, || self.fetch()).await.map_err(|error| match error {
             SigningKeysError::Secrets(_) => TokenError::Unavailable,
             SigningKeysError::Damaged => TokenError::NoSigningKey,
         })?;
@@ -102,7 +102,7 @@ impl PublishedKeys {
     /// # Errors
     /// [`TokenError::Unavailable`] when the registry cannot be read.
     pub async fn jwks(&self, now: SystemTime) -> Result<Arc<Bytes>, TokenError> {
-        let fetch = async {
+        let fetch = async || {
             let keys = self.registry.public_keys().await?;
             let jwks: Vec<Value> = keys
                 .iter()
