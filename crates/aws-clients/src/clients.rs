@@ -1,21 +1,28 @@
 //! The AWS clients of a function: region and credentials from its environment, limits on every wait.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_secretsmanager as secrets_manager;
-use aws_smithy_http_client::Builder as HttpClientBuilder;
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use aws_types::sdk_config::StalledStreamProtectionConfig;
 
 /// Root certificates of Amazon Trust Services, which sign every AWS endpoint
 /// (<https://www.amazontrust.com/repository/>). `AWS_CA_BUNDLE` replaces them.
 pub const AMAZON_TRUST_SERVICES: &str = include_str!("amazon-trust-services.pem");
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where AWS is and who we are there.
 #[derive(Clone)]
@@ -108,8 +115,12 @@ pub struct AwsClients {
     /// DynamoDB.
     pub dynamodb: dynamodb::Client,
     /// Secrets Manager.
-    pub secrets_manager: secrets_manager::Client,
+    pub secrets_manager: SecretsManager,
 }
+
+/// A client of Secrets Manager, made when it is first used: not every start needs one, and each service's client reads
+/// a table of all AWS regions when it is made.
+pub type SecretsManager = Arc<LazyLock<secrets_manager::Client, Box<dyn FnOnce() -> secrets_manager::Client + Send>>>;
 
 impl AwsClients {
     /// Makes the clients; no connection is opened yet.
@@ -119,23 +130,17 @@ impl AwsClients {
         dynamodb.set_endpoint_url(settings.dynamodb_url.clone());
         let mut secrets = secrets_manager::config::Builder::from(&sdk);
         secrets.set_endpoint_url(settings.secrets_manager_url.clone());
+        let make_secrets_manager = || secrets_manager::Client::from_conf(secrets.build());
         AwsClients {
             dynamodb: dynamodb::Client::from_conf(dynamodb.build()),
-            secrets_manager: secrets_manager::Client::from_conf(secrets.build()),
+            secrets_manager: Arc::new(LazyLock::new(Box::new(make_secrets_manager))),
         }
     }
 }
 
 fn sdk_config(settings: &AwsSettings) -> SdkConfig {
-    let pem = settings.ca_bundle.as_deref().unwrap_or(AMAZON_TRUST_SERVICES);
-    let trust_store = TrustStore::empty().with_pem_certificate(pem.as_bytes());
-    let http_client = HttpClientBuilder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-        .tls_context(TlsContext::builder().with_trust_store(trust_store).build().unwrap_or_default())
-        .build_https();
     // The SDK waits for a silent peer for ever unless told otherwise. A tool aims at 20 s and may read twice.
     let limits = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_secs(2))
         .operation_timeout(Duration::from_secs(6))
         .build();
@@ -143,10 +148,26 @@ fn sdk_config(settings: &AwsSettings) -> SdkConfig {
         .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
         .credentials_provider(SharedCredentialsProvider::new(settings.credentials.clone()))
-        .http_client(http_client)
+        .http_client(http_client(settings))
         .timeout_config(limits)
+        // For bodies that trickle in without end; ours are read within an attempt, which has its limit.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .build()
+}
+
+/// One connector for all that the clients send. The SDK's own HTTP client makes another, with its TLS configuration,
+/// to validate each service's client.
+fn http_client(settings: &AwsSettings) -> SharedHttpClient {
+    let pem = settings.ca_bundle.as_deref().unwrap_or(AMAZON_TRUST_SERVICES);
+    let trust_store = TrustStore::empty().with_pem_certificate(pem.as_bytes());
+    let connector = Connector::builder()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .tls_context(TlsContext::builder().with_trust_store(trust_store).build().unwrap_or_default())
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
 }
 
 #[cfg(test)]

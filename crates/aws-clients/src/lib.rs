@@ -6,5 +6,5 @@
 pub mod clients;
 pub mod secrets;
 
-pub use clients::{AwsClients, AwsSettings, SettingsError};
+pub use clients::{AwsClients, AwsSettings, SecretsManager, SettingsError};
 pub use secrets::{SecretStage, Secrets, SecretsError};

@@ -15,6 +15,8 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::SecretsManager;
+
 /// A version of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretStage {
@@ -51,7 +53,7 @@ pub enum SecretsError {
 #[derive(Clone)]
 pub enum Secrets {
     /// Secrets Manager.
-    SecretsManager(secrets_manager::Client),
+    SecretsManager(SecretsManager),
     /// A JSON file, for local runs (`NORTHSTAR_SECRETS_FILE`).
     File(PathBuf),
 }
