@@ -49,11 +49,11 @@ impl Cursors {
         Cursors { secrets, secret_id: secret_id.to_owned(), keys: Kept::default() }
     }
 
-    /// Reads the key, so that the first request need not.
+    /// Whether the key can be read.
     ///
     /// # Errors
     /// [`CursorError::Unavailable`] when the secret cannot be read.
-    pub async fn warm_up(&self, now: SystemTime) -> Result<(), CursorError> {
+    pub async fn check_key(&self, now: SystemTime) -> Result<(), CursorError> {
         self.keys(now).await.map(|_| ())
     }
 

@@ -59,9 +59,9 @@ impl App {
         App::with_endpoints(config, catalogue, protocol::endpoint).await
     }
 
-    /// Makes the function ready with other tools and another protocol handler behind the front layer: the reads that every request needs are done here, in parallel, and
-    /// open the connections that later requests use. A source that does not answer now is asked again by the first
-    /// request.
+    /// Makes the function ready with other tools and another protocol handler behind the front layer: the reads that
+    /// every request needs are done here, in parallel, and open the connections that later requests use. A source that
+    /// does not answer now is asked again by the first request. The state key is not among them: only cursors need it.
     pub async fn with_endpoints(config: Config, catalogue: Catalogue, make_endpoint: MakeEndpoint) -> App {
         let registry = Registry::new(config.aws.dynamodb.clone(), &config.config_table);
         let cursors = Cursors::new(config.secrets.clone(), &config.state_key);
@@ -73,9 +73,8 @@ impl App {
             config,
         };
         let (now, default) = (SystemTime::now(), ServerName::default_server());
-        let (keys, server, state_key) =
-            tokio::join!(app.bearer.warm_up(now), app.servers.get(&default, now), app.tables.cursors.warm_up(now));
-        if keys.is_err() || server.is_err() || state_key.is_err() {
+        let (keys, server) = tokio::join!(app.bearer.warm_up(now), app.servers.get(&default, now));
+        if keys.is_err() || server.is_err() {
             request_log::problem("mcp", "temporarily_unavailable", "a source did not answer during INIT", now);
         }
         app
@@ -122,7 +121,7 @@ impl App {
                 let default = ServerName::default_server();
                 let server = timings.table(self.servers.get(&default, now)).await;
                 let server = server.is_ok_and(|server| server.is_some());
-                let state_key = timings.table(self.tables.cursors.warm_up(now)).await.is_ok();
+                let state_key = timings.table(self.tables.cursors.check_key(now)).await.is_ok();
                 Ok(status::ready(keys, server, state_key))
             }
             path => self.resource_metadata(path, timings, now).await,
