@@ -273,8 +273,10 @@ fn name_error(response: &mut Response<Bytes>) -> Option<&'static str> {
     }
     /// rmcp's errors are shorter; answers of tools may be long.
     const LONGEST: usize = 4 * 1024;
+    /// Most answers do not even have the text.
+    const ERROR: &[u8] = b"\"error\"";
     let body = response.body();
-    if body.len() > LONGEST {
+    if body.len() > LONGEST || !body.windows(ERROR.len()).any(|text| text == ERROR) {
         return None;
     }
     serde_json::from_slice::<Answer>(body).ok()?.error?;
