@@ -24,7 +24,7 @@ build: ## The functions as they ship, in target/lambda-x86_64 and target/lambda-
 	@.ci/build
 
 bench: ## Measures the functions beside a minimal one, writes bench/RESULTS.md
-	@.ci/tools compiler lambda && .tools/venv/bin/python -B bench/bench.py
+	@.ci/tools compiler lambda valgrind && .tools/venv/bin/python -B bench/bench.py
 
 fmt: ## Formats the code
 	@cargo fmt --all
