@@ -1,18 +1,15 @@
 //! The functions as Lambda runs them: the programs that ship, fed by a Runtime API of our own.
 
-mod lambda;
-
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use black_box::functions::{
     BROKEN_EVENTS, MCP_EVENTS, TOKEN_EVENTS, assert_answer, assert_is_invalid_event, body, environment, is_order_1001,
 };
+use black_box::lambda::Lambda;
 use black_box::proxy::{Mode, Proxy};
 use black_box::{Server, event, event_files, shared};
 use serde_json::{Value, json};
-
-use lambda::Lambda;
 
 /// How often a function is frozen and thawed.
 const THAWS: usize = 5;
@@ -20,10 +17,11 @@ const THAWS: usize = 5;
 #[tokio::test]
 async fn the_token_function_answers_every_event_of_its_folder() {
     let server = shared();
+    let token = server.token().await;
     assert_eq!(event_files("token"), TOKEN_EVENTS.map(|(file, _, _)| file));
     let lambda = Lambda::start("token", server).await;
     for (file, status, check) in TOKEN_EVENTS {
-        let answer = lambda.invoke(&event(&format!("token/{file}"), server, "")).await;
+        let answer = lambda.invoke(&event(&format!("token/{file}"), server, &token)).await;
         assert_answer(file, &answer, status);
         check(server, &answer["headers"], body(&answer));
     }
@@ -72,8 +70,14 @@ async fn a_broken_event_is_answered_400_and_the_next_event_is_fine() {
 
 #[tokio::test]
 async fn a_missing_variable_stops_the_start_with_a_line_that_names_it() {
-    let common =
-        ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "NORTHSTAR_PUBLIC_URL", "NORTHSTAR_CONFIG_TABLE"];
+    let common = [
+        "AWS_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "NORTHSTAR_PUBLIC_URL",
+        "NORTHSTAR_CONFIG_TABLE",
+        "NORTHSTAR_STATE_TABLE",
+    ];
     let token = ["NORTHSTAR_SIGNING_KEYS"].as_slice();
     let mcp = ["NORTHSTAR_ORDERS_TABLE", "NORTHSTAR_LOYALTY_TABLE", "NORTHSTAR_STATE_KEY"].as_slice();
     for (function, own) in [("token", token), ("mcp", mcp)] {

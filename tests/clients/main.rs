@@ -1,6 +1,10 @@
-//! MCP clients that others made, unmodified: from the first 401 by discovery to the answer of a tool.
+//! Clients that others made, unmodified: MCP clients from the first 401 by discovery to the answer of a tool, OAuth clients
+//! with every method they have, JOSE libraries over our tokens.
 
 mod inspector;
+mod jose;
+mod oauth;
+mod oauth2_crate;
 mod python;
 mod typescript;
 
@@ -8,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use black_box::key_pair::KeyPair;
 use black_box::{Server, repository};
 use serde_json::{Value, json};
 
@@ -18,6 +23,7 @@ const PINNED: (&str, &str) = ("2026-07-28", "2026-07-28");
 
 const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
+const PRIVATE_KEY_JWT: &str = "private_key_jwt";
 const BEARER: &str = "bearer";
 
 /// Discovery, then a token: the same in every mode, before anything is answered.
@@ -71,6 +77,11 @@ fn node() -> Command {
     let mut node = Command::new(tool("node-clients", "conformance/node"));
     node.current_dir(tool("node-clients", "node-clients/node_modules").parent().unwrap()).stdin(Stdio::null());
     node
+}
+
+/// What a client with a key of its own has in its environment.
+fn key_credentials<'a>(client_id: &'a str, key: &'a KeyPair) -> [(&'static str, &'a str); 3] {
+    [("CLIENT_ID", client_id), ("PRIVATE_KEY", &key.pem), ("ALGORITHM", key.alg())]
 }
 
 /// Asserts what a client's own script has printed: the way that it went, and what it got.

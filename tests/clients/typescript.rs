@@ -2,9 +2,14 @@
 
 use std::fs::File;
 
+use black_box::key_pair::KeyPair;
 use black_box::{Server, repository, shared};
+use jsonwebtoken::Algorithm;
 
-use crate::{AUTO, BASIC, BEARER, LEGACY, PINNED, Run, assert_got_an_order, node, renaming, run};
+use crate::{
+    AUTO, BASIC, BEARER, LEGACY, PINNED, PRIVATE_KEY_JWT, Run, assert_got_an_order, key_credentials, node, renaming,
+    run,
+};
 
 #[tokio::test]
 async fn typescript_client_in_legacy_mode_gets_an_order_with_its_secret_by_basic() {
@@ -37,6 +42,23 @@ async fn typescript_client_pinned_to_2026_07_28_gets_an_order_with_a_token_from_
 }
 
 #[tokio::test]
+async fn typescript_client_gets_an_order_in_every_mode_with_its_key() {
+    let rsa = KeyPair::rsa(Algorithm::RS256);
+    for ((mode, revision), key) in [(LEGACY, KeyPair::p256()), (AUTO, rsa), (PINNED, KeyPair::p256())] {
+        let client_id = shared().new_client_with_keys(&[&key], |_| {}).await;
+        let run = run_with(shared(), mode, PRIVATE_KEY_JWT, &key_credentials(&client_id, &key));
+        assert_got_an_order(&run, PRIVATE_KEY_JWT, revision, false);
+    }
+}
+
+#[tokio::test]
+async fn typescript_client_with_a_key_that_is_not_registered_gets_no_further_than_the_token_endpoint() {
+    let client_id = shared().new_client_with_keys(&[&KeyPair::p256()], |_| {}).await;
+    let run = run_with(shared(), "auto", PRIVATE_KEY_JWT, &key_credentials(&client_id, &KeyPair::p256()));
+    assert!(run.code != Some(0) && run.errors.contains("invalid_client"), "{}", run.errors);
+}
+
+#[tokio::test]
 async fn typescript_client_finds_its_way_in_every_mode_when_the_gateway_renames_the_challenge() {
     let token = renaming().token().await;
     for (mode, revision) in [LEGACY, AUTO, PINNED] {
@@ -49,7 +71,8 @@ async fn typescript_client_finds_its_way_in_every_mode_when_the_gateway_renames_
 
 #[test]
 fn typescript_client_with_a_wrong_secret_gets_no_further_than_the_token_endpoint() {
-    let run = run_client(shared(), "auto", BASIC, "wrong", "");
+    let (client_id, _) = shared().new_client(&[]);
+    let run = run_with(shared(), "auto", BASIC, &[("CLIENT_ID", &client_id), ("CLIENT_SECRET", "wrong")]);
     assert!(run.code != Some(0) && run.errors.contains("invalid_client"), "{}", run.errors);
 }
 
@@ -65,11 +88,18 @@ async fn gets_an_order((mode, revision): (&str, &str), auth: &str) {
     assert_got_an_order(&run, auth, revision, false);
 }
 
+/// As the demo client, or with a token from elsewhere.
 #[track_caller]
 fn run_client(server: &Server, mode: &str, auth: &str, secret: &str, token: &str) -> Run {
+    let credentials = [("CLIENT_ID", server.client_id.as_str()), ("CLIENT_SECRET", secret), ("ACCESS_TOKEN", token)];
+    run_with(server, mode, auth, &credentials)
+}
+
+#[track_caller]
+fn run_with(server: &Server, mode: &str, auth: &str, credentials: &[(&str, &str)]) -> Run {
     let script = repository().join("tests/clients/typescript/mcp_client.mjs");
     let mut client = node();
     client.args(["--input-type=module", "-", &format!("{}/mcp", server.url), mode, auth]);
     client.stdin(File::open(script).unwrap());
-    run(client.env("CLIENT_ID", &server.client_id).env("CLIENT_SECRET", secret).env("ACCESS_TOKEN", token))
+    run(client.envs(credentials.iter().copied()))
 }

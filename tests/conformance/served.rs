@@ -9,7 +9,7 @@ use aws_clients::{AwsClients, AwsSettings, SecretStage};
 use black_box::Server;
 use local::gateway::{self, HttpApi, Invocation, Routes};
 use local::home::{SIGNING_KEYS, STATE_KEY};
-use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE};
+use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE};
 use local::{Home, OpenHome};
 use mcp::Catalogue;
 use registry::{PrivateKeyRecord, PublicUrl};
@@ -48,6 +48,7 @@ pub async fn fixture() -> Served<(OpenHome, TempDir)> {
         orders_table: ORDERS_TABLE.to_owned(),
         loyalty_table: LOYALTY_TABLE.to_owned(),
         config_table: CONFIG_TABLE.to_owned(),
+        state_table: STATE_TABLE.to_owned(),
         state_key: STATE_KEY.to_owned(),
         secrets: open.secrets.clone(),
         aws: AwsClients::new(&AwsSettings::local(open.store_url())),
@@ -79,7 +80,7 @@ async fn serve(listener: TcpListener, app: mcp::App) {
 /// A token as the authorization server would issue it.
 async fn token(open: &OpenHome, issuer: &str) -> String {
     let keys = open.secrets.get(SIGNING_KEYS, SecretStage::Current).await.unwrap().unwrap();
-    let keys: Vec<PrivateKeyRecord> = serde_json::from_str(keys.expose_secret()).unwrap();
+    let keys: Vec<PrivateKeyRecord> = serde_json::from_str(keys.value.expose_secret()).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let claims = Claims {
         iss: issuer.to_owned(),
@@ -91,6 +92,7 @@ async fn token(open: &OpenHome, issuer: &str) -> String {
         exp: (now + Duration::from_secs(3_600)).as_secs(),
         nbf: None,
         jti: "conformance".to_owned(),
+        client_version: 1,
     };
     SigningKey::from_pem(keys[0].private_key.expose_secret()).unwrap().sign(&claims).unwrap()
 }

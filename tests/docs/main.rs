@@ -29,10 +29,12 @@ fn every_error_code_is_explained_and_every_explained_code_exists() {
             "Trouble::new(\"",
             "set_outcome(\"",
             "outcome = \"",
+            "const FAILED: &str = \"",
             "failure(StatusCode::BAD_REQUEST, \"",
             "failure(StatusCode::INTERNAL_SERVER_ERROR, \"",
             "problem(function, \"",
             "problem(\"registry\", \"",
+            "problem(\"token\", \"",
         ] {
             // A call may be wrapped over lines.
             let unwrapped = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("( \"", "(\"");

@@ -13,7 +13,7 @@ use black_box::proxy::{Mode, Proxy};
 use black_box::{event, shared};
 use http_api::Invocation;
 use local::home::STATE_KEY;
-use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE};
+use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE};
 use mcp::catalogue::{Annotations, Answer, Output, Source, Tool};
 use mcp::{App, Catalogue, Config};
 use registry::{PublicUrl, Registry, Server, ServerName};
@@ -236,6 +236,7 @@ impl Function {
             orders_table: ORDERS_TABLE.to_owned(),
             loyalty_table: LOYALTY_TABLE.to_owned(),
             config_table: CONFIG_TABLE.to_owned(),
+            state_table: STATE_TABLE.to_owned(),
             state_key: STATE_KEY.to_owned(),
             secrets: Secrets::File(server.home().join("secrets.json")),
             aws: AwsClients::new(&AwsSettings::local(dynamodb_url)),

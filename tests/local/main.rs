@@ -1,11 +1,14 @@
 //! The local run and the command line, black box: the `northstar` program, its home, what it prints and how it ends.
 
+mod audit;
+mod clients;
 mod commands;
 mod import;
 mod serve;
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -26,4 +29,23 @@ fn run_json(home: &Path, arguments: &[&str]) -> (i32, Value) {
     let (code, output, errors) = run(home, &[arguments, &["--json"]].concat());
     let document = serde_json::from_str(&output);
     (code, document.unwrap_or_else(|_| panic!("{arguments:?}: not one JSON document: {output}{errors}")))
+}
+
+/// Runs a command with more in the environment, and with what it reads on standard input.
+fn run_with(home: &Path, environment: &[(&str, &str)], input: &str, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(black_box::binary("northstar"));
+    for name in ["NORTHSTAR_HOME", "NORTHSTAR_CLIENT_ID", "NORTHSTAR_CLIENT_SECRET", "NORTHSTAR_PUBLIC_URL"] {
+        command.env_remove(name);
+    }
+    command
+        .args(arguments)
+        .arg("--home")
+        .arg(home)
+        .env_remove("NORTHSTAR_ACCESS_TOKEN")
+        .envs(environment.iter().copied());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("northstar starts");
+    // A command that reads nothing may have ended.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    parts(child.wait_with_output().unwrap())
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::prepared::{LONG_NAME, prepared};
 use crate::{PING, request};
-use black_box::forge::Forge;
+use black_box::forge::{Forge, all_secrets};
 
 fn tool_call(name: &str, arguments: Value) -> Value {
     request(1, "tools/call", json!({ "name": name, "arguments": arguments }))
@@ -285,14 +285,12 @@ async fn nothing_of_a_caller_or_a_customer_is_in_the_log() {
     let lines = log.lines().filter(|line| line.starts_with('{')).count();
     assert_eq!(lines, 24, "one line a request:\n{log}");
 
-    let secrets = std::fs::read_to_string(server.home().join("secrets.json")).unwrap();
-    let secrets: Value = serde_json::from_str(&secrets).unwrap();
-    let secrets = secrets.as_object().unwrap().values().map(|secret| secret["current"].as_str().unwrap().to_owned());
     let signature = token.rsplit_once('.').unwrap().1.to_owned();
     let claims = token.split('.').nth(1).unwrap().to_owned();
     let record = ["Mira Lantern", "2026-07-03", "SHIPPED", "12450", "GOLD", "C-0001"].map(str::to_owned);
     let private_key = "PRIVATE KEY".to_owned();
-    for text in secrets
+    for text in all_secrets(server.home())
+        .into_iter()
         .chain([CANARY.to_owned(), server.client_secret.clone(), token.clone(), signature, claims, private_key])
         .chain(record)
     {

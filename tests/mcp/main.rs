@@ -8,6 +8,7 @@ mod log;
 mod metadata;
 mod prepared;
 mod protocol;
+mod revocation;
 mod tools;
 
 use black_box::Server;

@@ -211,6 +211,9 @@ async fn discover_tells_every_revision() {
         "2026-07-28"
       ],
       "capabilities": {
+        "extensions": {
+          "io.modelcontextprotocol/oauth-client-credentials": {}
+        },
         "tools": {}
       },
       "instructions": "Use order numbers and customer numbers exactly as the customer gives them.",

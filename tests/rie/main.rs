@@ -26,9 +26,10 @@ const TIME: u64 = 29;
 #[tokio::test]
 async fn the_token_function_answers_every_event_of_its_folder_under_the_emulator() {
     let server = shared();
+    let token = server.token().await;
     let emulator = Emulator::start("token", environment("token", server), TIME).await;
     for (file, status, check) in TOKEN_EVENTS {
-        let answer = emulator.invoke(&event(&format!("token/{file}"), server, "")).await;
+        let answer = emulator.invoke(&event(&format!("token/{file}"), server, &token)).await;
         assert_answer(file, &answer, status);
         check(server, &answer["headers"], body(&answer));
     }

@@ -1,9 +1,14 @@
 //! Very many bad requests: what they must never do is panic, fail on our side, hang, or fill the memory.
+//! And rotations under load, during which no good request may fail.
 //!
 //! `make test` sends a reduced number; `make soak` all of them (`NORTHSTAR_SOAK=1`), in an optimised build.
 
+mod deployment;
 mod hostile_tokens;
 mod malformed;
+mod secret_rotation;
+mod signing_keys;
+mod wrong_secrets;
 
 use std::time::{Duration, SystemTime};
 

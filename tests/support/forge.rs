@@ -10,6 +10,21 @@ use serde_json::{Value, json};
 
 use crate::Server;
 
+/// The current version of a secret of a home.
+pub fn current_secret(home: &Path, id: &str) -> String {
+    let secrets: Value = serde_json::from_slice(&std::fs::read(home.join("secrets.json")).unwrap()).unwrap();
+    let current = |version: &&Value| version["stages"].as_array().unwrap().contains(&json!("AWSCURRENT"));
+    let version = secrets[id].as_object().unwrap().values().find(current).unwrap();
+    version["value"].as_str().unwrap().to_owned()
+}
+
+/// The value of every version of every secret of a home.
+pub fn all_secrets(home: &Path) -> Vec<String> {
+    let secrets: Value = serde_json::from_slice(&std::fs::read(home.join("secrets.json")).unwrap()).unwrap();
+    let versions = secrets.as_object().unwrap().values().flat_map(|versions| versions.as_object().unwrap().values());
+    versions.filter_map(|version| version["value"].as_str()).map(str::to_owned).collect()
+}
+
 /// A private key and what a good token of it looks like.
 pub struct Forge {
     pub pem: String,
@@ -27,9 +42,7 @@ impl Forge {
 
     /// With the signing key of a home, the first of its algorithm.
     pub fn with_key_in(home: &Path, issuer: &str, algorithm: Algorithm) -> Forge {
-        let secrets = std::fs::read(home.join("secrets.json")).unwrap();
-        let secrets: Value = serde_json::from_slice(&secrets).unwrap();
-        let keys: Value = serde_json::from_str(secrets["northstar/signing-keys"]["current"].as_str().unwrap()).unwrap();
+        let keys: Value = serde_json::from_str(&current_secret(home, "northstar/signing-keys")).unwrap();
         let forges = keys.as_array().unwrap().iter().filter_map(|key| {
             let pem = key["private_key"].as_str().unwrap();
             Some(Forge::new(issuer, pem, encoding_key(pem, algorithm)?, algorithm, key["kid"].as_str().unwrap()))

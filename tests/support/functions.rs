@@ -1,6 +1,6 @@
 //! What the functions need in their environment, and what they answer to the files of `events/`.
 
-use local::home::{SIGNING_KEYS, STATE_KEY};
+use local::home::{CLIENT_SECRET_PREFIX, SIGNING_KEYS, STATE_KEY};
 use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE};
 use serde_json::{Value, json};
 
@@ -10,9 +10,14 @@ use crate::Server;
 pub type Check = fn(&Server, &Value, Value);
 
 /// Every file of `events/token`, the status of its answer, and the important part of it.
-pub const TOKEN_EVENTS: [(&str, u16, Check); 8] = [
+pub const TOKEN_EVENTS: [(&str, u16, Check); 13] = [
     ("authorize", 400, |_, _, body| assert_eq!(body["error"], "unsupported_response_type")),
     ("get", 405, |_, headers, _| assert_eq!(headers["allow"], "POST")),
+    ("introspect", 200, |server, headers, body| {
+        assert_eq!((&body["active"], &body["client_id"]), (&json!(true), &json!(server.client_id)));
+        assert_eq!(headers["cache-control"], "no-store");
+    }),
+    ("introspect_unknown_token", 200, |_, _, body| assert_eq!(body, json!({ "active": false }))),
     ("jwks", 200, |_, _, body| {
         let keys = body["keys"].as_array().unwrap();
         assert_eq!((keys.len(), &keys[0]["kty"], &keys[0]["alg"]), (1, &json!("RSA"), &json!("RS256")));
@@ -25,6 +30,11 @@ pub const TOKEN_EVENTS: [(&str, u16, Check); 8] = [
     }),
     ("post_with_basic", 200, is_a_token),
     ("post_with_secret_in_body", 200, is_a_token),
+    ("revoke", 200, |_, headers, body| {
+        assert_eq!((&headers["cache-control"], body), (&json!("no-store"), Value::Null));
+    }),
+    ("revoke_with_basic", 200, |_, _, body| assert_eq!(body, Value::Null)),
+    ("revoke_without_token", 400, |_, _, body| assert_eq!(body["error"], "invalid_request")),
     ("without_grant_type", 400, |_, _, body| assert_eq!(body["error"], "invalid_request")),
     ("wrong_secret", 401, |_, headers, body| {
         assert_eq!(
@@ -108,6 +118,10 @@ pub fn environment(function: &str, server: &Server) -> Vec<(&'static str, String
     ];
     match function {
         "token" => environment.push(("NORTHSTAR_SIGNING_KEYS", SIGNING_KEYS.to_owned())),
+        "rotate" => environment.extend([
+            ("NORTHSTAR_SIGNING_KEYS", SIGNING_KEYS.to_owned()),
+            ("NORTHSTAR_CLIENT_SECRET_PREFIX", CLIENT_SECRET_PREFIX.to_owned()),
+        ]),
         _ => environment.extend([
             ("NORTHSTAR_ORDERS_TABLE", ORDERS_TABLE.to_owned()),
             ("NORTHSTAR_LOYALTY_TABLE", LOYALTY_TABLE.to_owned()),
@@ -132,9 +146,13 @@ pub fn assert_is_invalid_event(what: &str, answer: &Value, says: &str) {
     assert!(body["error_description"].as_str().unwrap().starts_with(says), "{what}: {body}");
 }
 
+/// The JSON of an answer; an empty body is null.
 #[track_caller]
 pub fn body(answer: &Value) -> Value {
-    serde_json::from_str(answer["body"].as_str().unwrap()).unwrap_or_else(|_| panic!("no JSON body: {answer}"))
+    match answer["body"].as_str().unwrap() {
+        "" => Value::Null,
+        body => serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON body: {answer}")),
+    }
 }
 
 fn is_a_token(_: &Server, headers: &Value, body: Value) {

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use aws_clients::{AwsClients, AwsSettings};
 use http_api::{Answer, Invocation};
 use local::home::{CLIENT_SECRET_PREFIX, SIGNING_KEYS, STATE_KEY};
-use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE};
+use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE};
 use local::{Home, OpenHome};
-use registry::client::{NewClient, generate_secret};
-use registry::{AuthMethod, ClientId, PublicUrl, ServerName};
+use registry::client::{DEFAULT_QUIET_PERIOD, NewClient, generate_secret};
+use registry::{AssertionAudience, AuthMethod, ClientId, PublicUrl, ServerName};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -41,29 +41,35 @@ impl InProcess {
             name: "Soak".to_owned(),
             servers: vec![ServerName::default_server()],
             scopes: access_token::Scopes::READ_WRITE,
-            auth_methods: AuthMethod::ALL.to_vec(),
+            auth_methods: AuthMethod::WITH_SECRET.to_vec(),
+            keys: None,
+            assertion_audience: AssertionAudience::default(),
+            quiet_period: DEFAULT_QUIET_PERIOD,
             token_lifetime: 3_600,
             expires_at: None,
         };
         let client = client.registered(CLIENT_SECRET_PREFIX, now);
         let secret = generate_secret();
-        open.secrets.create(&client.secret_id, &secret).await.unwrap();
-        open.registry.put_client(&client).await.unwrap();
+        open.secrets.create(client.secret_id.as_deref().unwrap(), &secret).await.unwrap();
+        open.registry.create_client(&client).await.unwrap();
         let url = open.store_url().to_owned();
         let aws = || AwsClients::new(&AwsSettings::local(&url));
         let public_url = PublicUrl::parse(PUBLIC_URL).unwrap();
         let token = token::Config {
             public_url: public_url.clone(),
             config_table: CONFIG_TABLE.to_owned(),
+            state_table: STATE_TABLE.to_owned(),
             signing_keys: SIGNING_KEYS.to_owned(),
             secrets: open.secrets.clone(),
             aws: aws(),
+            outbound: outbound::Fetcher::new(),
         };
         let mcp = mcp::Config {
             public_url,
             orders_table: ORDERS_TABLE.to_owned(),
             loyalty_table: LOYALTY_TABLE.to_owned(),
             config_table: CONFIG_TABLE.to_owned(),
+            state_table: STATE_TABLE.to_owned(),
             state_key: STATE_KEY.to_owned(),
             secrets: open.secrets.clone(),
             aws: aws(),

@@ -1,10 +1,17 @@
 //! What the black-box tests share: a running `northstar serve`, its commands, and requests to it.
 
+pub mod answer;
+pub mod crash_proxy;
 mod events;
 pub mod forge;
 pub mod functions;
 pub mod in_process;
+pub mod key_pair;
+pub mod key_rotation;
+pub mod lambda;
+pub mod ministack;
 pub mod proxy;
+pub mod secrets_manager;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,15 +53,20 @@ impl Server {
     /// Starts a server in a new home, with more arguments for `serve`.
     pub fn start(arguments: &[&str]) -> Server {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
-        Server::start_at(Home::Own(home), 0, arguments)
+        Server::start_at(Home::Own(home), 0, arguments, &[])
     }
 
     /// Starts a server in a home that the test owns.
     pub fn start_in(home: &Path, port: u16, arguments: &[&str]) -> Server {
-        Server::start_at(Home::Shared(home.to_owned()), port, arguments)
+        Server::start_at(Home::Shared(home.to_owned()), port, arguments, &[])
     }
 
-    fn start_at(home: Home, port: u16, arguments: &[&str]) -> Server {
+    /// Starts a server in a home that the test owns, with more variables in its environment.
+    pub fn start_with(home: &Path, environment: &[(&'static str, String)]) -> Server {
+        Server::start_at(Home::Shared(home.to_owned()), 0, &[], environment)
+    }
+
+    fn start_at(home: Home, port: u16, arguments: &[&str], environment: &[(&'static str, String)]) -> Server {
         let path = home.path().to_owned();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(path.join("stdout.log")).unwrap();
         let before = std::fs::read_to_string(path.join("stdout.log")).unwrap_or_default().len();
@@ -63,6 +75,7 @@ impl Server {
             .arg(&path)
             .args(arguments)
             .env_remove("NORTHSTAR_HOME")
+            .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

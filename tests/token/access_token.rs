@@ -80,6 +80,7 @@ async fn a_token_verifies_against_the_served_keys_and_has_every_claim_of_rfc_906
         "aud": format!("{}/mcp", server.url),
         "client_id": id,
         "scope": "mcp.read",
+        "client_version": 1,
     });
     assert_eq!(claims, expected);
     assert!(token.len() < 2_048, "{} bytes", token.len());

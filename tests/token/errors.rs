@@ -74,7 +74,7 @@ async fn each_refusal_has_its_own_words() {
     400 {"error":"invalid_scope","error_description":"a scope is unknown: the scopes are mcp.read and mcp.write"}
     400 {"error":"invalid_target","error_description":"the resource is not the URL of a server that this client may call"}
     400 {"error":"invalid_target","error_description":"a token is for one resource: name one"}
-    400 {"error":"invalid_request","error_description":"client assertions are not supported: send a client_secret"}
+    400 {"error":"invalid_request","error_description":"an assertion and a secret are sent: send one of them"}
     400 {"error":"invalid_request","error_description":"a parameter is sent more than once"}
     "#);
 }

@@ -32,24 +32,41 @@ async fn an_issued_token_leaves_one_line_with_client_and_server() {
 }
 
 #[tokio::test]
-async fn a_refusal_leaves_its_code_and_names_the_client_only_when_it_proved_who_it_is() {
+async fn a_refusal_leaves_its_code_and_names_the_client_if_there_is_one_of_that_id() {
     let server = shared();
-    let (id, secret) = demo(server);
-    for (id, secret, scope, expected) in [
-        (
-            id.as_str(),
-            secret.as_str(),
-            "mcp.admin",
-            r#"{"level":"WARN","fn":"token","client":"demo","status":400,"outcome":"invalid_scope"}"#,
-        ),
-        (&id, "wrong", "mcp.read", r#"{"level":"WARN","fn":"token","status":401,"outcome":"invalid_client"}"#),
-        ("nobody", "wrong", "mcp.read", r#"{"level":"WARN","fn":"token","status":401,"outcome":"invalid_client"}"#),
+    let (id, secret) = server.new_client(&[]);
+    let known = format!(r#""client":"{id}","#);
+    for (id, secret, scope, client, outcome) in [
+        (id.as_str(), secret.as_str(), "mcp.admin", known.as_str(), r#""status":400,"outcome":"invalid_scope""#),
+        (&id, "wrong", "mcp.read", &known, r#""status":401,"outcome":"invalid_client""#),
+        ("nobody", "wrong", "mcp.read", "", r#""status":401,"outcome":"invalid_client""#),
     ] {
         let parameters =
             [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret), ("scope", scope)];
         let response = server.request("POST", "/token").form(&parameters).send().await.unwrap();
+        let expected = format!(r#"{{"level":"WARN","fn":"token",{client}{outcome}}}"#);
         assert_eq!(stable(server.request_line(&response)).to_string(), expected);
     }
+}
+
+#[tokio::test]
+async fn guesses_leave_lines_with_the_client_that_is_attacked() {
+    let server = shared();
+    let (id, _) = server.new_client(&[]);
+    let form = [("client_id", id.as_str()), ("client_secret", "wrong"), ("token", "x")];
+    let mut lines = Vec::new();
+    for path in ["/token", "/revoke", "/introspect"].repeat(2) {
+        let response = server.request("POST", path).form(&form).send().await.unwrap();
+        lines.push(stable(server.request_line(&response)).to_string().replace(&id, "[id]"));
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    {"level":"WARN","fn":"token","client":"[id]","status":401,"outcome":"invalid_client"}
+    {"level":"WARN","fn":"token","client":"[id]","method":"revoke","status":401,"outcome":"invalid_client"}
+    {"level":"WARN","fn":"token","client":"[id]","method":"introspect","status":401,"outcome":"invalid_client"}
+    {"level":"WARN","fn":"token","client":"[id]","status":401,"outcome":"invalid_client"}
+    {"level":"WARN","fn":"token","client":"[id]","method":"revoke","status":401,"outcome":"invalid_client"}
+    {"level":"WARN","fn":"token","client":"[id]","method":"introspect","status":429,"outcome":"too_many_attempts"}
+    "#);
 }
 
 // AS-33, AS-45
@@ -65,6 +82,7 @@ async fn no_secret_no_token_and_nothing_that_was_sent_is_written_down() {
         tokens.push(answer.json()["access_token"].as_str().unwrap().to_owned());
     }
     let right = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let used = server.token().await;
     let requests = [
         form(&server).body(right.replace(&secret, "canary-2")),
         form(&server).body(right.replace(&id, "canary-3")),
@@ -82,6 +100,14 @@ async fn no_secret_no_token_and_nothing_that_was_sent_is_written_down() {
         server.request("POST", &format!("/token?client_secret=canary-16&x={secret}")).body(right.clone()),
         server.request("GET", &format!("/token?client_secret={secret}&y=canary-17")),
         server.request("GET", "/authorize?state=canary-18"),
+        server.request("POST", "/revoke").form(&[("token", "canary-25"), ("token_type_hint", "canary-26")]),
+        server.request("POST", "/revoke").form(&[("client_id", &id), ("client_secret", &secret), ("token", &used)]),
+        server.request("POST", "/introspect").form(&[
+            ("client_id", &*id),
+            ("client_secret", &secret),
+            ("token", "canary-27"),
+        ]),
+        server.request("POST", "/introspect?token=canary-28").form(&[("client_id", &id), ("client_secret", &secret)]),
         server.request("GET", "/.well-known/jwks.json?canary-19"),
         server.request("GET", "/token/canary-20"),
         server.request("POST", "/token").header("content-type", "text/canary-21").body(right.clone()),
@@ -96,7 +122,8 @@ async fn no_secret_no_token_and_nothing_that_was_sent_is_written_down() {
     let signatures: Vec<&str> = tokens.iter().map(|token| token.rsplit('.').next().unwrap()).collect();
     let header = basic(&id, &secret);
     let header = header.strip_prefix("Basic ").unwrap();
-    let kept_out = [&secret[..], &other.1, header, "canary", &tokens[0], &tokens[1], signatures[0], signatures[1]];
+    let kept_out =
+        [&secret[..], &other.1, header, "canary", &tokens[0], &tokens[1], signatures[0], signatures[1], &used];
     for text in kept_out {
         assert!(!log.contains(text), "{text} in\n{log}");
     }

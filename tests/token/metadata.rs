@@ -24,8 +24,8 @@ async fn get(server: &Server, path: &str) -> Answer {
     Answer::to(server.request("GET", path)).await
 }
 
-// MD-01, MD-03, MD-04, MD-05, MD-07: the whole document, so nothing is in it that is not served. No assertion method,
-// hence no `token_endpoint_auth_signing_alg_values_supported`; the one empty array is the one that RFC 8414 requires.
+// MD-01, MD-03, MD-04, MD-05, MD-07: the whole document, so nothing is in it that is not served. The one empty array is
+// the one that RFC 8414 requires.
 #[tokio::test]
 async fn the_metadata_says_what_is_served_and_no_more() {
     let server = Server::start(&["--public-url", "https://mcp.example.com"]);
@@ -43,7 +43,38 @@ async fn the_metadata_says_what_is_served_and_no_more() {
       ],
       "token_endpoint_auth_methods_supported": [
         "client_secret_post",
-        "client_secret_basic"
+        "client_secret_basic",
+        "private_key_jwt"
+      ],
+      "token_endpoint_auth_signing_alg_values_supported": [
+        "RS256",
+        "PS256",
+        "ES256",
+        "EdDSA"
+      ],
+      "revocation_endpoint": "https://mcp.example.com/revoke",
+      "revocation_endpoint_auth_methods_supported": [
+        "client_secret_post",
+        "client_secret_basic",
+        "private_key_jwt"
+      ],
+      "revocation_endpoint_auth_signing_alg_values_supported": [
+        "RS256",
+        "PS256",
+        "ES256",
+        "EdDSA"
+      ],
+      "introspection_endpoint": "https://mcp.example.com/introspect",
+      "introspection_endpoint_auth_methods_supported": [
+        "client_secret_post",
+        "client_secret_basic",
+        "private_key_jwt"
+      ],
+      "introspection_endpoint_auth_signing_alg_values_supported": [
+        "RS256",
+        "PS256",
+        "ES256",
+        "EdDSA"
       ],
       "scopes_supported": [
         "mcp.read",
@@ -120,7 +151,10 @@ async fn the_advertised_token_endpoint_takes_every_advertised_method_and_scope()
         assert_eq!(post_as(server, &demo(server), &[("scope", scope)]).await.granted_scope(scope), *scope);
     }
     assert_eq!(metadata["token_endpoint"], format!("{}/token", server.url));
-    assert_eq!(metadata["token_endpoint_auth_methods_supported"], json!(["client_secret_post", "client_secret_basic"]));
+    assert_eq!(
+        metadata["token_endpoint_auth_methods_supported"],
+        json!(["client_secret_post", "client_secret_basic", "private_key_jwt"])
+    );
 }
 
 // MD-08, MD-12

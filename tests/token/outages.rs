@@ -1,11 +1,14 @@
 //! AS-42: sources that do not answer. The caller is told 503 and when to come back, never that it is wrong.
 
-use black_box::Server;
+use black_box::proxy::{Mode, Proxy};
+use black_box::{Server, shared};
 use local::Home;
-use local::store::CONFIG_TABLE;
+use local::store::{CONFIG_TABLE, STATE_TABLE};
 use serde_json::Value;
+use token::error::TokenError;
 
 use crate::answer::{Answer, basic, demo, post_as, post_with_header};
+use crate::endpoint::{Endpoint, SOURCE, changed_at};
 
 const TRY_AGAIN: &str = r#"{"error":"temporarily_unavailable","error_description":"the token endpoint cannot read its configuration at the moment; try again"}"#;
 
@@ -15,8 +18,12 @@ fn assert_unavailable(answer: &Answer, what: &str) {
 }
 
 async fn delete_config_table(server: &Server) {
+    delete_table(server, CONFIG_TABLE).await;
+}
+
+async fn delete_table(server: &Server, name: &str) {
     let open = Home::new(server.home()).open().await.unwrap();
-    open.aws.dynamodb.delete_table().table_name(CONFIG_TABLE).send().await.unwrap();
+    open.aws.dynamodb.delete_table().table_name(name).send().await.unwrap();
 }
 
 #[tokio::test]
@@ -88,6 +95,85 @@ async fn a_client_that_was_seen_before_is_served_on_through_an_outage() {
 }
 
 #[tokio::test]
+async fn a_known_client_is_served_for_an_hour_while_no_table_answers_and_a_wrong_secret_still_refused() {
+    let server = shared();
+    let client = server.new_client(&[]);
+    let wrong = (client.0.clone(), "wrong".to_owned());
+    let tables = Proxy::start(&server.dynamodb_url(), Mode::Pass);
+    let endpoint = Endpoint::at(&tables.url, Home::new(server.home()).secrets());
+    assert!(endpoint.accepts(&client, 0).await);
+    tables.set(Mode::Gone);
+    for after in [31, 3_599] {
+        assert!(endpoint.accepts(&client, after).await, "{after}");
+        assert_eq!(endpoint.wrong(&wrong.0, SOURCE, f64::from(after)).await, (401, 0), "{after}");
+    }
+    let too_old = endpoint.try_as(&client, SOURCE, 3_605.0).await;
+    assert!(matches!(too_old, Err(TokenError::Unavailable)), "{too_old:?}");
+    tables.set(Mode::Pass);
+    assert!(endpoint.accepts(&client, 3_606).await);
+}
+
+#[tokio::test]
+async fn an_outage_is_no_wrong_secret() {
+    let server = shared();
+    let (id, secret) = server.new_client(&[]);
+    let tables = Proxy::start(&server.dynamodb_url(), Mode::Gone);
+    let endpoint = Endpoint::at(&tables.url, Home::new(server.home()).secrets());
+    for _ in 0..10 {
+        assert_eq!(endpoint.wrong(&id, SOURCE, 0.0).await, (503, 5));
+    }
+    tables.set(Mode::Pass);
+    for _ in 0..5 {
+        assert_eq!(endpoint.wrong(&id, SOURCE, 0.0).await, (401, 0));
+    }
+    assert!(endpoint.accepts(&(id, secret), 0).await);
+}
+
+#[tokio::test]
+async fn without_the_state_table_tokens_are_issued_and_nothing_can_be_revoked_or_asked() {
+    let server = Server::start(&[]);
+    let token = server.token().await;
+    let (client, foreign) = (server.new_client(&[]), server.new_client(&[]));
+    delete_table(&server, STATE_TABLE).await;
+    let use_not_recorded = r#""outcome":"use_not_recorded""#;
+    assert!(!server.log().contains(use_not_recorded));
+    for _ in 0..3 {
+        post_as(&server, &client, &[]).await.assert_issued("a use that is not recorded");
+    }
+    assert_eq!(server.log().matches(use_not_recorded).count(), 1, "tried once a minute");
+    let ask = async |path: &str, client: &(String, String), token: &str| {
+        let form = [("client_id", client.0.as_str()), ("client_secret", &client.1), ("token", token)];
+        Answer::to(server.request("POST", path).form(&form)).await
+    };
+    for path in ["/revoke", "/introspect"] {
+        assert_unavailable(&ask(path, &demo(&server), &token).await, path);
+        // What needs no table is answered.
+        assert_eq!(ask(path, &foreign, &token).await.status, 200, "{path}");
+        assert_eq!(ask(path, &demo(&server), "x").await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_previous_secret_whose_last_use_cannot_be_read_is_answered_503_when_its_time_may_be_over() {
+    let server = Server::start(&[]);
+    let (id, old) = server.new_client(&[]);
+    let secrets = Home::new(server.home()).secrets();
+    let secret_id = format!("northstar/clients/{id}");
+    let new = secrets.begin_rotation(&secret_id).await.unwrap();
+    secrets.put_pending(&secret_id, &new, &"new".into()).await.unwrap();
+    let current = secrets.get(&secret_id, aws_clients::SecretStage::Current).await.unwrap().unwrap().id;
+    secrets.move_stage(&secret_id, aws_clients::SecretStage::Current, Some(&current), Some(&new)).await.unwrap();
+    let endpoint = Endpoint::over(&server);
+    changed_at(&server, &id, endpoint.start).await;
+    delete_table(&server, STATE_TABLE).await;
+    let (old, new, week) = ((id.clone(), old), (id, "new".to_owned()), 7.0 * 24.0 * 3_600.0);
+    assert!(endpoint.accepts(&old, week - 1.0).await, "its time is not over");
+    let refused = endpoint.try_as(&old, SOURCE, week).await;
+    assert!(matches!(refused, Err(TokenError::Unavailable)), "{refused:?}");
+    assert!(endpoint.accepts(&new, week).await);
+}
+
+#[tokio::test]
 async fn the_line_of_an_outage_is_an_error_that_names_no_client() {
     let server = Server::start(&[]);
     delete_config_table(&server).await;
@@ -107,9 +193,10 @@ async fn without_a_key_that_may_sign_now_no_token_is_issued() {
     let far = 4_102_444_800_u64;
     for (what, member, value) in [("not yet", "not_before", far), ("no longer", "not_after", 1)] {
         let mut secrets = original.clone();
-        let mut keys: Value = serde_json::from_str(secrets[id]["current"].as_str().unwrap()).unwrap();
+        let version = secrets[id].as_object_mut().unwrap().values_mut().next().unwrap();
+        let mut keys: Value = serde_json::from_str(version["value"].as_str().unwrap()).unwrap();
         keys[0][member] = value.into();
-        secrets[id]["current"] = keys.to_string().into();
+        version["value"] = keys.to_string().into();
         std::fs::write(&path, secrets.to_string()).unwrap();
         let server = Server::start_in(home.path(), 0, &[]);
         let answer = post_as(&server, &demo(&server), &[]).await;

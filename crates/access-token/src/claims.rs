@@ -24,4 +24,8 @@ pub struct Claims {
     pub nbf: Option<u64>,
     /// Identifier of the token, 128 random bits.
     pub jti: String,
+    /// Version of the client's registration that the token was issued from; a private claim (RFC 7519 §4.3), by which
+    /// the tokens of a client are cut.
+    #[serde(default)]
+    pub client_version: u64,
 }

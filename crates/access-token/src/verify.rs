@@ -89,6 +89,23 @@ impl Verifier {
     /// # Errors
     /// The first rule that is broken, in the order of [`Refusal`].
     pub fn verify(&self, unverified_jwt: &str, audience: &str, now: SystemTime) -> Result<Verified, Refusal> {
+        let verified = self.authentic(unverified_jwt)?;
+        check(&verified.claims, audience, now)?;
+        Ok(verified)
+    }
+
+    /// Verifies a token meant for any audience at the time `now`: for the server that issued it.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`], without [`Refusal::Audience`].
+    pub fn verify_for_any_audience(&self, unverified_jwt: &str, now: SystemTime) -> Result<Verified, Refusal> {
+        let verified = self.authentic(unverified_jwt)?;
+        check_times(&verified.claims, now)?;
+        Ok(verified)
+    }
+
+    /// The rules that do not depend on where and when.
+    fn authentic(&self, unverified_jwt: &str) -> Result<Verified, Refusal> {
         if unverified_jwt.len() > MAX_LENGTH {
             return Err(Refusal::Malformed);
         }
@@ -105,7 +122,6 @@ impl Verifier {
         if claims.iss != self.issuer {
             return Err(Refusal::Issuer);
         }
-        check(&claims, audience, now)?;
         Ok(Verified { claims, kid: header.kid })
     }
 }
@@ -118,6 +134,10 @@ pub fn check(claims: &Claims, audience: &str, now: SystemTime) -> Result<(), Ref
     if claims.aud != audience {
         return Err(Refusal::Audience);
     }
+    check_times(claims, now)
+}
+
+fn check_times(claims: &Claims, now: SystemTime) -> Result<(), Refusal> {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if claims.exp.saturating_add(SKEW.as_secs()) <= now {
         return Err(Refusal::Expired);
@@ -192,6 +212,7 @@ mod tests {
             exp: NOW + 900,
             nbf: None,
             jti: "j".into(),
+            client_version: 1,
         }
     }
 
@@ -256,6 +277,23 @@ mod tests {
         assert_eq!(outcome(&|claims| claims.sub.clear(), NOW), Err(Refusal::Claims));
         assert_eq!(outcome(&|claims| claims.client_id.clear(), NOW), Err(Refusal::Claims));
         assert_eq!(outcome(&|claims| claims.jti.clear(), NOW), Err(Refusal::Claims));
+    }
+
+    #[test]
+    fn the_issuer_verifies_its_tokens_for_any_audience_by_all_other_rules() {
+        let [key, other, _] = keys();
+        let verifier = verifier(&key);
+        let outcome = |key: &SigningKey, change: &dyn Fn(&mut Claims), now: u64| {
+            let mut changed = claims();
+            change(&mut changed);
+            verifier.verify_for_any_audience(&key.sign(&changed).unwrap(), at(now)).map(|verified| verified.claims.aud)
+        };
+        assert_eq!(outcome(&key, &|claims| claims.aud.push('2'), NOW), Ok(format!("{AUDIENCE}2")));
+        assert_eq!(outcome(&other, &|_| {}, NOW), Err(Refusal::UnknownKey));
+        assert_eq!(outcome(&key, &|claims| claims.iss.push('/'), NOW), Err(Refusal::Issuer));
+        assert_eq!(outcome(&key, &|claims| claims.jti.clear(), NOW), Err(Refusal::Claims));
+        assert_eq!(outcome(&key, &|claims| claims.exp = NOW + 3_601, NOW), Err(Refusal::Lifetime));
+        assert_eq!(outcome(&key, &|_| {}, NOW + 930), Err(Refusal::Expired));
     }
 
     #[test]

@@ -7,4 +7,4 @@ pub mod clients;
 pub mod secrets;
 
 pub use clients::{AwsClients, AwsSettings, SecretsManager, SettingsError};
-pub use secrets::{SecretStage, Secrets, SecretsError};
+pub use secrets::{SecretDescription, SecretStage, SecretVersion, Secrets, SecretsError};

@@ -1,41 +1,81 @@
 //! Secrets: Secrets Manager in AWS, a file that only its owner may read in a local run.
 //!
-//! The one seam with two real sources. A secret has versions: the current one, and the previous one for as long as
-//! a rotation leaves it standing.
+//! The one seam with two real sources, which keep the same rules: a secret has versions, named by an id, and each
+//! staging label is on one of them at most. The label `AWSPREVIOUS` follows `AWSCURRENT`; a version without a label is
+//! forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
 use aws_sdk_secretsmanager as secrets_manager;
+use aws_sdk_secretsmanager::error::SdkError;
 use aws_sdk_secretsmanager::operation::delete_secret::DeleteSecretError;
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretError;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::SecretsManager;
 
-/// A version of a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A staging label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SecretStage {
     /// `AWSCURRENT`.
+    #[serde(rename = "AWSCURRENT")]
     Current,
     /// `AWSPREVIOUS`.
+    #[serde(rename = "AWSPREVIOUS")]
     Previous,
+    /// `AWSPENDING`.
+    #[serde(rename = "AWSPENDING")]
+    Pending,
 }
 
 impl SecretStage {
-    fn label(self) -> &'static str {
+    const ALL: [SecretStage; 3] = [SecretStage::Current, SecretStage::Previous, SecretStage::Pending];
+
+    /// The label as Secrets Manager spells it.
+    pub fn as_str(self) -> &'static str {
         match self {
             SecretStage::Current => "AWSCURRENT",
             SecretStage::Previous => "AWSPREVIOUS",
+            SecretStage::Pending => "AWSPENDING",
         }
     }
 }
 
-/// Why a secret cannot be read or written. A secret that does not exist is no error.
+/// One version of a secret.
+#[derive(Clone, Debug)]
+pub struct SecretVersion {
+    /// Its id, a UUID.
+    pub id: String,
+    /// Its value.
+    pub value: SecretString,
+}
+
+/// What is known of a secret without its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretDescription {
+    /// Its name, as it was created.
+    pub name: String,
+    /// Whether it may be rotated.
+    pub rotation_enabled: bool,
+    /// The labels of each version, by version id.
+    pub stages: BTreeMap<String, BTreeSet<SecretStage>>,
+}
+
+impl SecretDescription {
+    /// The version that has a label.
+    pub fn version_at(&self, stage: SecretStage) -> Option<&str> {
+        self.stages.iter().find(|(_, stages)| stages.contains(&stage)).map(|(id, _)| id.as_str())
+    }
+}
+
+/// Why a secret cannot be read or written. A secret that does not exist is no error of a read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// Secrets Manager does not answer, or refuses.
@@ -44,9 +84,17 @@ pub enum SecretsError {
     /// The file cannot be read or written.
     #[error("the secrets file cannot be read or written")]
     File(#[from] std::io::Error),
-    /// The file is not what we wrote.
-    #[error("the secrets file is damaged")]
-    Damaged(#[source] serde_json::Error),
+    /// The file is not what we wrote. Only the place is told: the parser's own words may quote a secret.
+    #[error("the secrets file is damaged at line {line}, column {column}")]
+    Damaged {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// The change does not fit the secret as it is; nothing was changed.
+    #[error("{0}")]
+    Conflict(&'static str),
 }
 
 /// A source of secrets.
@@ -58,32 +106,83 @@ pub enum Secrets {
     File(PathBuf),
 }
 
-#[derive(Default, Serialize, Deserialize)]
-struct Versions {
-    current: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous: Option<String>,
+/// Secrets Manager by a client that is already made.
+impl From<secrets_manager::Client> for Secrets {
+    fn from(client: secrets_manager::Client) -> Secrets {
+        Secrets::SecretsManager(Arc::new(LazyLock::new(Box::new(|| client))))
+    }
 }
 
-type FileContent = BTreeMap<String, Versions>;
+/// By secret id, by version id.
+type FileContent = BTreeMap<String, BTreeMap<String, FileVersion>>;
+
+#[derive(Default, Serialize, Deserialize)]
+struct FileVersion {
+    /// None in a pending version that has no value yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    stages: BTreeSet<SecretStage>,
+}
 
 impl Secrets {
-    /// Reads one version of a secret; `None` when there is no such secret or version.
+    /// Reads the version of a secret that has a label; `None` when there is no such secret, label or value.
     ///
     /// # Errors
     /// [`SecretsError`] when the source does not answer.
-    pub async fn get(&self, id: &str, stage: SecretStage) -> Result<Option<SecretString>, SecretsError> {
+    pub async fn get(&self, id: &str, stage: SecretStage) -> Result<Option<SecretVersion>, SecretsError> {
         match self {
-            Secrets::SecretsManager(client) => get_from_secrets_manager(client, id, stage).await,
-            Secrets::File(path) => {
-                let versions = read_file(path)?.remove(id);
-                Ok(versions
-                    .and_then(|versions| match stage {
-                        SecretStage::Current => Some(versions.current),
-                        SecretStage::Previous => versions.previous,
-                    })
-                    .map(SecretString::from))
+            Secrets::SecretsManager(client) => {
+                // The SDK's future is large, and whoever awaits it is as large and moved several times.
+                found(Box::pin(client.get_secret_value().secret_id(id).version_stage(stage.as_str()).send()).await)
             }
+            Secrets::File(path) => Ok(read_file(path)?.remove(id).and_then(|versions| {
+                let (id, version) = versions.into_iter().find(|(_, version)| version.stages.contains(&stage))?;
+                Some(SecretVersion { id, value: version.value?.into() })
+            })),
+        }
+    }
+
+    /// Reads the version of a secret that has an id; `None` when there is no such secret, version or value.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer.
+    pub async fn get_version(&self, id: &str, version_id: &str) -> Result<Option<SecretVersion>, SecretsError> {
+        match self {
+            Secrets::SecretsManager(client) => {
+                found(Box::pin(client.get_secret_value().secret_id(id).version_id(version_id).send()).await)
+            }
+            Secrets::File(path) => Ok(read_file(path)?.remove(id).and_then(|mut versions| {
+                let value = versions.remove(version_id)?.value?.into();
+                Some(SecretVersion { id: version_id.to_owned(), value })
+            })),
+        }
+    }
+
+    /// Describes a secret; `None` when there is no such secret.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer.
+    pub async fn describe(&self, id: &str) -> Result<Option<SecretDescription>, SecretsError> {
+        match self {
+            Secrets::SecretsManager(client) => match client.describe_secret().secret_id(id).send().await {
+                Ok(output) => Ok(Some(SecretDescription {
+                    name: output.name.unwrap_or_default(),
+                    rotation_enabled: output.rotation_enabled.unwrap_or_default(),
+                    stages: output
+                        .version_ids_to_stages
+                        .unwrap_or_default()
+                        .into_iter()
+                        .map(|(id, labels)| (id, known_stages(&labels)))
+                        .collect(),
+                })),
+                Err(error) if is_unknown(&error, DescribeSecretError::is_resource_not_found_exception) => Ok(None),
+                Err(error) => Err(SecretsError::SecretsManager(Box::new(error))),
+            },
+            Secrets::File(path) => Ok(read_file(path)?.remove(id).map(|versions| SecretDescription {
+                name: id.to_owned(),
+                rotation_enabled: true,
+                stages: versions.into_iter().map(|(id, version)| (id, version.stages)).collect(),
+            })),
         }
     }
 
@@ -103,11 +202,107 @@ impl Secrets {
             }
             Secrets::File(path) => change_file(path, |content| {
                 if content.contains_key(id) {
-                    return false;
+                    return Ok(false);
                 }
-                let current = value.expose_secret().to_owned();
-                content.insert(id.to_owned(), Versions { current, previous: None });
-                true
+                let value = Some(value.expose_secret().to_owned());
+                let version = FileVersion { value, stages: BTreeSet::from([SecretStage::Current]) };
+                content.insert(id.to_owned(), BTreeMap::from([(new_version_id(), version)]));
+                Ok(true)
+            }),
+        }
+    }
+
+    /// Writes the value of a version and labels it `AWSPENDING`. The same value again changes nothing.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer, or the version has another value.
+    pub async fn put_pending(&self, id: &str, version_id: &str, value: &SecretString) -> Result<(), SecretsError> {
+        match self {
+            Secrets::SecretsManager(client) => {
+                let put = client
+                    .put_secret_value()
+                    .secret_id(id)
+                    .client_request_token(version_id)
+                    .secret_string(value.expose_secret())
+                    .version_stages(SecretStage::Pending.as_str());
+                put.send().await.map(|_| ()).map_err(|error| SecretsError::SecretsManager(Box::new(error)))
+            }
+            Secrets::File(path) => change_file(path, |content| {
+                let versions = content.get_mut(id).ok_or(SecretsError::Conflict("there is no such secret"))?;
+                let value = value.expose_secret().to_owned();
+                if versions.get(version_id).and_then(|version| version.value.as_ref()).is_some_and(|old| *old != value)
+                {
+                    return Err(SecretsError::Conflict("the version has another value"));
+                }
+                versions.entry(version_id.to_owned()).or_default().value = Some(value);
+                label(versions, SecretStage::Pending, Some(version_id));
+                Ok(())
+            }),
+        }
+    }
+
+    /// Moves a label from one version to another; `None` for a version that does not have it before, or none that has it
+    /// after.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer, or the label is not on `from`.
+    pub async fn move_stage(
+        &self,
+        id: &str,
+        stage: SecretStage,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<(), SecretsError> {
+        match self {
+            Secrets::SecretsManager(client) => {
+                let moved = client
+                    .update_secret_version_stage()
+                    .secret_id(id)
+                    .version_stage(stage.as_str())
+                    .set_remove_from_version_id(from.map(str::to_owned))
+                    .set_move_to_version_id(to.map(str::to_owned));
+                moved.send().await.map(|_| ()).map_err(|error| SecretsError::SecretsManager(Box::new(error)))
+            }
+            Secrets::File(path) => change_file(path, |content| {
+                let versions = content.get_mut(id).ok_or(SecretsError::Conflict("there is no such secret"))?;
+                let at = versions.iter().find(|(_, version)| version.stages.contains(&stage)).map(|(id, _)| id.clone());
+                if at.as_deref() != from || to.is_some_and(|to| !versions.contains_key(to)) {
+                    return Err(SecretsError::Conflict("the label is on another version, or there is no such version"));
+                }
+                label(versions, stage, to);
+                if stage == SecretStage::Current {
+                    label(versions, SecretStage::Previous, from);
+                }
+                versions.retain(|_, version| !version.stages.is_empty());
+                Ok(())
+            }),
+        }
+    }
+
+    /// Begins a rotation: Secrets Manager labels a new version `AWSPENDING` and invokes the rotation function; a file
+    /// only gets the label. Returns the id of the new version.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer, or another rotation is under way.
+    pub async fn begin_rotation(&self, id: &str) -> Result<String, SecretsError> {
+        match self {
+            Secrets::SecretsManager(client) => match client.rotate_secret().secret_id(id).send().await {
+                Ok(output) => Ok(output.version_id.unwrap_or_default()),
+                Err(error) => Err(SecretsError::SecretsManager(Box::new(error))),
+            },
+            Secrets::File(path) => change_file(path, |content| {
+                let versions = content.get_mut(id).ok_or(SecretsError::Conflict("there is no such secret"))?;
+                // A version that became the current one may have kept the label: its rotation is over.
+                let under_way = |version: &FileVersion| {
+                    version.stages.contains(&SecretStage::Pending) && !version.stages.contains(&SecretStage::Current)
+                };
+                if versions.values().any(under_way) {
+                    return Err(SecretsError::Conflict("a rotation is under way"));
+                }
+                let new = new_version_id();
+                versions.insert(new.clone(), FileVersion::default());
+                label(versions, SecretStage::Pending, Some(&new));
+                Ok(new)
             }),
         }
     }
@@ -121,34 +316,57 @@ impl Secrets {
             Secrets::SecretsManager(client) => {
                 match client.delete_secret().secret_id(id).force_delete_without_recovery(true).send().await {
                     Ok(_) => Ok(()),
-                    Err(error) if is_unknown_on_delete(&error) => Ok(()),
+                    Err(error) if is_unknown(&error, DeleteSecretError::is_resource_not_found_exception) => Ok(()),
                     Err(error) => Err(SecretsError::SecretsManager(Box::new(error))),
                 }
             }
             Secrets::File(path) => change_file(path, |content| {
                 content.remove(id);
+                Ok(())
             }),
         }
     }
 }
 
-fn is_unknown_on_delete(error: &secrets_manager::error::SdkError<DeleteSecretError>) -> bool {
-    error.as_service_error().is_some_and(DeleteSecretError::is_resource_not_found_exception)
-}
-
-async fn get_from_secrets_manager(
-    client: &secrets_manager::Client,
-    id: &str,
-    stage: SecretStage,
-) -> Result<Option<SecretString>, SecretsError> {
-    // The SDK's future is large, and whoever awaits it is as large and moved several times.
-    match Box::pin(client.get_secret_value().secret_id(id).version_stage(stage.label()).send()).await {
-        Ok(output) => Ok(output.secret_string.map(SecretString::from)),
-        Err(error) if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) => {
-            Ok(None)
+fn found(
+    answer: Result<secrets_manager::operation::get_secret_value::GetSecretValueOutput, SdkError<GetSecretValueError>>,
+) -> Result<Option<SecretVersion>, SecretsError> {
+    match answer {
+        Ok(output) => {
+            let id = output.version_id.unwrap_or_default();
+            Ok(output.secret_string.map(|value| SecretVersion { id, value: value.into() }))
         }
+        Err(error) if is_unknown(&error, GetSecretValueError::is_resource_not_found_exception) => Ok(None),
         Err(error) => Err(SecretsError::SecretsManager(Box::new(error))),
     }
+}
+
+fn is_unknown<E>(error: &SdkError<E>, is_not_found: impl Fn(&E) -> bool) -> bool {
+    error.as_service_error().is_some_and(is_not_found)
+}
+
+fn known_stages(labels: &[String]) -> BTreeSet<SecretStage> {
+    SecretStage::ALL.into_iter().filter(|stage| labels.iter().any(|label| label == stage.as_str())).collect()
+}
+
+/// Puts a label on one version and on no other.
+fn label(versions: &mut BTreeMap<String, FileVersion>, stage: SecretStage, on: Option<&str>) {
+    for (id, version) in versions {
+        version.stages.remove(&stage);
+        if on == Some(id) {
+            version.stages.insert(stage);
+        }
+    }
+}
+
+/// A random UUID (RFC 9562 §5.4), as Secrets Manager wants version ids.
+fn new_version_id() -> String {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system's random generator works");
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 fn read_file(path: &Path) -> Result<FileContent, SecretsError> {
@@ -158,12 +376,19 @@ fn read_file(path: &Path) -> Result<FileContent, SecretsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(FileContent::new()),
         Err(error) => return Err(error.into()),
     };
-    serde_json::from_str(&text).map_err(SecretsError::Damaged)
+    serde_json::from_str(&text).map_err(|error| damaged(&error))
+}
+
+fn damaged(error: &serde_json::Error) -> SecretsError {
+    SecretsError::Damaged { line: error.line(), column: error.column() }
 }
 
 /// Reads, changes and replaces the file as one step: other processes wait at the lock, readers see the old file or the
 /// new one, and a crash in between leaves the old one.
-fn change_file<T>(path: &Path, change: impl FnOnce(&mut FileContent) -> T) -> Result<T, SecretsError> {
+fn change_file<T>(
+    path: &Path,
+    change: impl FnOnce(&mut FileContent) -> Result<T, SecretsError>,
+) -> Result<T, SecretsError> {
     let private = || {
         let mut options = OpenOptions::new();
         options.write(true).create(true).mode(0o600);
@@ -172,10 +397,10 @@ fn change_file<T>(path: &Path, change: impl FnOnce(&mut FileContent) -> T) -> Re
     let lock = private().truncate(false).open(path.with_extension("lock"))?;
     lock.lock()?;
     let mut content = read_file(path)?;
-    let outcome = change(&mut content);
+    let outcome = change(&mut content)?;
     let next = path.with_extension("next");
     let mut file = private().truncate(true).open(&next)?;
-    file.write_all(&serde_json::to_vec_pretty(&content).map_err(SecretsError::Damaged)?)?;
+    file.write_all(&serde_json::to_vec_pretty(&content).map_err(|error| damaged(&error))?)?;
     file.sync_all()?;
     std::fs::rename(&next, path)?;
     Ok(outcome)
@@ -201,7 +426,7 @@ mod tests {
         assert!(secrets.create("a", &SecretString::from("first")).await.unwrap());
         assert!(!secrets.create("a", &SecretString::from("second")).await.unwrap());
         let value = secrets.get("a", SecretStage::Current).await.unwrap().unwrap();
-        assert_eq!(value.expose_secret(), "first");
+        assert_eq!(value.value.expose_secret(), "first");
         assert!(secrets.get("a", SecretStage::Previous).await.unwrap().is_none());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         secrets.delete("a").await.unwrap();
@@ -212,11 +437,43 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_file_is_an_error_and_is_not_overwritten() {
         let path = scratch("damaged");
-        std::fs::write(&path, "{").unwrap();
         let secrets = Secrets::File(path.clone());
-        assert!(matches!(secrets.get("a", SecretStage::Current).await, Err(SecretsError::Damaged(_))));
+        std::fs::write(&path, r#"{"a":"secret"}"#).unwrap();
+        let error = secrets.get("a", SecretStage::Current).await.unwrap_err();
+        assert_eq!(error.to_string(), "the secrets file is damaged at line 1, column 13");
+        assert!(std::error::Error::source(&error).is_none(), "the parser's words quote the secret");
+        std::fs::write(&path, "{").unwrap();
         assert!(secrets.create("a", &SecretString::from("x")).await.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{");
+        std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_file_keeps_the_labels_as_secrets_manager_does() {
+        let path = scratch("labels");
+        let secrets = Secrets::File(path.clone());
+        secrets.create("a", &SecretString::from("first")).await.unwrap();
+        let first = secrets.get("a", SecretStage::Current).await.unwrap().unwrap().id;
+        let second = secrets.begin_rotation("a").await.unwrap();
+        assert_eq!(second.len(), 36);
+        assert!(secrets.begin_rotation("a").await.is_err(), "one is under way");
+        assert!(secrets.get("a", SecretStage::Pending).await.unwrap().is_none(), "it has no value yet");
+        for _ in 0..2 {
+            secrets.put_pending("a", &second, &SecretString::from("second")).await.unwrap();
+        }
+        assert!(secrets.put_pending("a", &second, &SecretString::from("third")).await.is_err());
+        let wrong = secrets.move_stage("a", SecretStage::Current, Some(&second), Some(&second)).await;
+        assert!(matches!(wrong, Err(SecretsError::Conflict(_))));
+        secrets.move_stage("a", SecretStage::Current, Some(&first), Some(&second)).await.unwrap();
+        let third = secrets.begin_rotation("a").await.unwrap();
+        assert!(secrets.begin_rotation("a").await.is_err(), "one is under way");
+        secrets.move_stage("a", SecretStage::Pending, Some(&third), None).await.unwrap();
+        let described = secrets.describe("a").await.unwrap().unwrap();
+        assert_eq!(described.version_at(SecretStage::Current), Some(second.as_str()));
+        assert_eq!(described.version_at(SecretStage::Previous), Some(first.as_str()));
+        assert_eq!(described.version_at(SecretStage::Pending), None);
+        secrets.move_stage("a", SecretStage::Previous, Some(&first), None).await.unwrap();
+        assert!(secrets.get_version("a", &first).await.unwrap().is_none(), "a version without a label is forgotten");
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 }

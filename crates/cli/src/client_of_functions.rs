@@ -84,12 +84,28 @@ impl Caller {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| not_northstar(&url));
         }
-        Err(Failure::Message(match serde_json::from_slice::<Value>(&body) {
-            Ok(error) => {
-                format!("{url} says {status}: {} ({})", text(&error, "error"), text(&error, "error_description"))
-            }
-            Err(_) => format!("{url} says {status}"),
-        }))
+        Err(refused(&url, status, &body))
+    }
+
+    /// Revokes a token (RFC 7009).
+    ///
+    /// # Errors
+    /// When the endpoint cannot be reached or says no.
+    pub async fn revoke(&self, token: &SecretString) -> Result<(), Failure> {
+        let url = format!("{}/revoke", self.public_url);
+        let form = [
+            ("token", token.expose_secret()),
+            ("token_type_hint", "access_token"),
+            ("client_id", &self.client_id),
+            ("client_secret", self.client_secret.expose_secret()),
+        ];
+        let response = self.http.post(&url).form(&form).send().await.map_err(|error| unreachable(&url, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
+        Err(refused(&url, status, &body))
     }
 
     /// Calls a tool; the JSON-RPC result.
@@ -135,6 +151,16 @@ impl Caller {
             None => Err(Failure::Message(format!("{url} says: {}", text(&answer["error"], "message")))),
         }
     }
+}
+
+/// An error answer (RFC 6749 §5.2).
+fn refused(url: &str, status: reqwest::StatusCode, body: &[u8]) -> Failure {
+    Failure::Message(match serde_json::from_slice::<Value>(body) {
+        Ok(error) => {
+            format!("{url} says {status}: {} ({})", text(&error, "error"), text(&error, "error_description"))
+        }
+        Err(_) => format!("{url} says {status}"),
+    })
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

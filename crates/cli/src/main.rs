@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use local::Home;
 
-use commands::{call, client, import, init, key, serve, token};
+use commands::{audit, call, client, import, init, key, serve, token};
 use output::Failure;
 
 /// Where a local run keeps its state unless told otherwise.
@@ -45,17 +45,20 @@ enum Command {
     Serve(serve::Options),
     /// Make the first signing key, the state key and the default server; run again, it changes nothing
     Init,
-    /// Get an access token, as a client: the demo client, or NORTHSTAR_CLIENT_ID, NORTHSTAR_CLIENT_SECRET and
-    /// NORTHSTAR_PUBLIC_URL
+    /// Get an access token, or revoke one, as a client: the demo client, or NORTHSTAR_CLIENT_ID, NORTHSTAR_CLIENT_SECRET
+    /// and NORTHSTAR_PUBLIC_URL
     Token(token::Options),
     /// Call a tool over MCP, as a client
     Call(call::Options),
-    /// Register clients, look at them, stop them
+    /// Register clients, look at them, change, stop and delete them
     #[command(subcommand)]
     Client(client::Command),
-    /// Look at the signing keys
+    /// Look at the signing keys, make a new one
     #[command(subcommand)]
     Key(key::Command),
+    /// See what was asked and what became of it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Import a CSV or JSON file into a business table; run again, it changes nothing
     Import(import::Options),
 }
@@ -64,6 +67,10 @@ enum Command {
 async fn main() -> ExitCode {
     let Cli { shared, command } = Cli::parse();
     let home = Home::new(shared.home);
+    // `serve` prints its lines too.
+    if !matches!(command, Command::Serve(_)) {
+        request_log::write_to(home.request_log());
+    }
     let done = match command {
         Command::Serve(options) => serve::run(home, options).await,
         Command::Init => init::run(&home, shared.json).await,
@@ -71,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Call(options) => call::run(&home, shared.json, options).await,
         Command::Client(command) => client::run(&home, shared.json, command).await,
         Command::Key(command) => key::run(&home, shared.json, command).await,
+        Command::Audit(command) => audit::run(&home, shared.json, command).await,
         Command::Import(options) => import::run(&home, shared.json, options).await,
     };
     match done {

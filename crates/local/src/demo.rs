@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use access_token::Scopes;
 use import::Dataset;
-use registry::client::{DEFAULT_TOKEN_LIFETIME, NewClient, generate_secret};
-use registry::{AuthMethod, ClientId};
-use secrecy::ExposeSecret;
+use registry::client::{DEFAULT_QUIET_PERIOD, DEFAULT_TOKEN_LIFETIME, NewClient, generate_secret, secret_id};
+use registry::{AssertionAudience, AuthMethod, ClientId};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::home::{CLIENT_SECRET_PREFIX, Home, HomeError, OpenHome};
@@ -60,14 +60,31 @@ pub async fn prepare(home: &Home, open: &OpenHome, public_url: &str, now: System
         scope: Scopes::READ.to_string(),
     };
     if existing.as_ref() != Some(&demo) {
-        let json = serde_json::to_vec_pretty(&demo).map_err(std::io::Error::from).map_err(ServeError::Listen)?;
-        // What curl sends to the token endpoint: `-d @token-request`. Ids and secrets are URL-safe.
-        let Demo { client_id, client_secret, .. } = &demo;
-        let form = format!("grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}");
-        home.write_private("token-request", form.as_bytes())?;
-        home.write_private("demo.json", &json)?;
+        write(home, &demo)?;
     }
     Ok(demo)
+}
+
+/// Writes a new secret into `demo.json` if its client is the demo client.
+///
+/// # Errors
+/// [`HomeError`] when a file cannot be read or written.
+pub fn keep_secret(home: &Home, client_id: &ClientId, secret: &SecretString) -> Result<(), HomeError> {
+    match home.demo() {
+        Ok(demo) if demo.client_id == client_id.as_str() => {
+            write(home, &Demo { client_secret: secret.expose_secret().to_owned(), ..demo })
+        }
+        Ok(_) | Err(HomeError::NoDemo { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(home: &Home, demo: &Demo) -> Result<(), HomeError> {
+    // What curl sends to the token endpoint: `-d @token-request`. Ids and secrets are URL-safe.
+    let Demo { client_id, client_secret, .. } = demo;
+    let form = format!("grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}");
+    home.write_private("token-request", form.as_bytes())?;
+    home.write_private("demo.json", &serde_json::to_vec_pretty(demo).expect("a struct of texts is JSON"))
 }
 
 async fn load(open: &OpenHome) -> Result<(), ServeError> {
@@ -86,19 +103,23 @@ async fn make_client(open: &OpenHome, now: SystemTime) -> Result<String, ServeEr
         name: "Demo".to_owned(),
         servers: servers.into_iter().map(|server| server.name).collect(),
         scopes: Scopes::READ_WRITE,
-        auth_methods: AuthMethod::ALL.to_vec(),
+        auth_methods: AuthMethod::WITH_SECRET.to_vec(),
+        keys: None,
+        assertion_audience: AssertionAudience::default(),
+        quiet_period: DEFAULT_QUIET_PERIOD,
         token_lifetime: DEFAULT_TOKEN_LIFETIME,
         expires_at: None,
     };
     let client = demo.registered(CLIENT_SECRET_PREFIX, now);
+    let secret_id = secret_id(CLIENT_SECRET_PREFIX, &client.client_id);
     let secret = generate_secret();
-    let made = open.secrets.create(&client.secret_id, &secret).await.map_err(registry::InitError::from)?;
+    let made = open.secrets.create(&secret_id, &secret).await.map_err(registry::InitError::from)?;
     let secret = if made {
         secret
     } else {
-        let existing = open.secrets.get(&client.secret_id, aws_clients::SecretStage::Current).await;
-        existing.map_err(registry::InitError::from)?.unwrap_or(secret)
+        let existing = open.secrets.get(&secret_id, aws_clients::SecretStage::Current).await;
+        existing.map_err(registry::InitError::from)?.map_or(secret, |version| version.value)
     };
-    open.registry.put_client(&client).await.map_err(registry::InitError::from)?;
+    open.registry.create_client(&client).await.map_err(registry::InitError::from)?;
     Ok(secret.expose_secret().to_owned())
 }

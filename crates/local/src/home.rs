@@ -7,6 +7,7 @@
 //! | `demo.json` (0600) | addresses and credentials of the demo client |
 //! | `token-request` (0600) | the demo client's request to the token endpoint, for curl |
 //! | `serve.lock` | locked while `serve` runs |
+//! | `requests.jsonl`, `requests.1.jsonl` (0600) | the request lines, and those of commands |
 //! | `endpoint` | where the running `serve` has its DynamoDB |
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -16,10 +17,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_clients::{AwsClients, AwsSettings, Secrets};
-use registry::Registry;
+use registry::{Registry, Revocations, SecretUses};
 
 use crate::demo::Demo;
-use crate::store::{CONFIG_TABLE, Store, StoreError};
+use crate::log::RequestLog;
+use crate::store::{CONFIG_TABLE, STATE_TABLE, Store, StoreError};
 
 /// Prefix of the secrets of clients in a local run.
 pub const CLIENT_SECRET_PREFIX: &str = "northstar/clients/";
@@ -78,8 +80,13 @@ pub struct OpenHome {
     pub aws: AwsClients,
     /// Its registry.
     pub registry: Registry,
+    /// Its revocations.
+    pub revocations: Revocations,
+    /// When its clients' secrets were used.
+    pub secret_uses: SecretUses,
     /// Its secrets.
     pub secrets: Secrets,
+    home: Home,
     store_url: String,
     // Our own store, if no `serve` lends its own; it ends with this.
     _store: Option<Store>,
@@ -89,6 +96,16 @@ impl OpenHome {
     /// Where its DynamoDB is.
     pub fn store_url(&self) -> &str {
         &self.store_url
+    }
+
+    /// Where its files are.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Whether a `serve` runs on it.
+    pub fn is_served(&self) -> bool {
+        self._store.is_none()
     }
 }
 
@@ -113,6 +130,11 @@ impl Home {
         Secrets::File(self.file("secrets.json"))
     }
 
+    /// The home's request lines.
+    pub fn request_log(&self) -> RequestLog {
+        RequestLog::new(&self.path)
+    }
+
     /// Reaches the home's tables: through the running `serve`, or by opening the database here.
     ///
     /// # Errors
@@ -128,7 +150,10 @@ impl Home {
         };
         let aws = AwsClients::new(&AwsSettings::local(&url));
         let registry = Registry::new(aws.dynamodb.clone(), CONFIG_TABLE);
-        Ok(OpenHome { aws, registry, secrets: self.secrets(), store_url: url, _store: store })
+        let revocations = Revocations::new(aws.dynamodb.clone(), STATE_TABLE);
+        let secret_uses = SecretUses::new(aws.dynamodb.clone(), STATE_TABLE);
+        let (home, secrets) = (self.clone(), self.secrets());
+        Ok(OpenHome { aws, registry, revocations, secret_uses, secrets, home, store_url: url, _store: store })
     }
 
     /// Takes the home for a `serve`; it is free again when the lock is dropped, however the process ends.

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::demo::{self, Demo};
 use crate::gateway::{self, HttpApi, InvalidRouteKey, Routes};
 use crate::home::{Home, HomeError, OpenHome, SIGNING_KEYS, STATE_KEY};
-use crate::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, Store, StoreError};
+use crate::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE, Store, StoreError};
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -82,8 +82,10 @@ struct Functions {
 }
 
 /// Every route of the HTTP API; the stack has the same.
-const ROUTES: [(&str, Function); 12] = [
+const ROUTES: [(&str, Function); 14] = [
     ("ANY /token", Function::Token),
+    ("ANY /revoke", Function::Token),
+    ("ANY /introspect", Function::Token),
     ("ANY /authorize", Function::Token),
     ("ANY /.well-known/oauth-authorization-server", Function::Token),
     ("ANY /.well-known/jwks.json", Function::Token),
@@ -147,15 +149,18 @@ impl Functions {
         let token = token::Config {
             public_url: public_url.clone(),
             config_table: CONFIG_TABLE.to_owned(),
+            state_table: STATE_TABLE.to_owned(),
             signing_keys: SIGNING_KEYS.to_owned(),
             secrets: open.secrets.clone(),
             aws: aws(),
+            outbound: outbound::Fetcher::with_loopback(None),
         };
         let mcp = mcp::Config {
             public_url: public_url.clone(),
             orders_table: ORDERS_TABLE.to_owned(),
             loyalty_table: LOYALTY_TABLE.to_owned(),
             config_table: CONFIG_TABLE.to_owned(),
+            state_table: STATE_TABLE.to_owned(),
             state_key: STATE_KEY.to_owned(),
             secrets: open.secrets.clone(),
             aws: aws(),

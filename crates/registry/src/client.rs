@@ -78,19 +78,36 @@ pub enum AuthMethod {
     ClientSecretPost,
     /// Secret in the `Authorization` header.
     ClientSecretBasic,
+    /// A signed assertion in the body (RFC 7523 §2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
     /// Every method there is.
-    pub const ALL: [AuthMethod; 2] = [AuthMethod::ClientSecretPost, AuthMethod::ClientSecretBasic];
+    pub const ALL: [AuthMethod; 3] =
+        [AuthMethod::ClientSecretPost, AuthMethod::ClientSecretBasic, AuthMethod::PrivateKeyJwt];
+    /// Those that need a secret.
+    pub const WITH_SECRET: [AuthMethod; 2] = [AuthMethod::ClientSecretPost, AuthMethod::ClientSecretBasic];
 
     /// The method's registered name.
     pub fn as_str(self) -> &'static str {
         match self {
             AuthMethod::ClientSecretPost => "client_secret_post",
             AuthMethod::ClientSecretBasic => "client_secret_basic",
+            AuthMethod::PrivateKeyJwt => "private_key_jwt",
         }
     }
+}
+
+/// What the assertions of a client name as their audience.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssertionAudience {
+    /// The issuer identifier and nothing else (draft-ietf-oauth-rfc7523bis).
+    #[default]
+    Issuer,
+    /// The URL of the token endpoint too, for clients that still follow RFC 7523 §3.
+    TokenEndpoint,
 }
 
 /// A registered client.
@@ -113,18 +130,51 @@ pub struct Client {
     pub default_scopes: Scopes,
     /// How it may authenticate.
     pub auth_methods: Vec<AuthMethod>,
+    /// Its public keys, for [`AuthMethod::PrivateKeyJwt`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<ClientKeys>,
+    /// What its assertions name as their audience.
+    #[serde(default)]
+    pub assertion_audience: AssertionAudience,
     /// Lifetime of its tokens in seconds.
     pub token_lifetime: u64,
-    /// Id of its secret in Secrets Manager.
-    pub secret_id: String,
+    /// Id of its secret in Secrets Manager; none when no method of it needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_id: Option<String>,
     /// When its secret changed last, seconds since 1970; a secret fetched earlier is fetched again.
     pub secrets_changed_at: u64,
+    /// Whether a rotation of its secret is under way: the pending version is accepted too.
+    #[serde(default)]
+    pub rotating: bool,
+    /// How long nobody may have used the previous secret before it is refused, in seconds.
+    #[serde(default = "default_quiet_period")]
+    pub quiet_period: u64,
     /// When it was registered, seconds since 1970.
     pub created_at: u64,
+    /// Grows by one with every change. A token carries the version it was issued from
+    /// ([`Claims::client_version`](access_token::Claims)); a cut names the least version that still counts.
+    #[serde(default)]
+    pub version: u64,
+}
+
+/// Where the public keys of a client are (RFC 7591 §2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientKeys {
+    /// Here: a JWK Set (RFC 7517 §5), as JSON text.
+    Jwks(String),
+    /// At an https URL that serves a JWK Set.
+    JwksUri(String),
 }
 
 /// Lifetime of a token unless the client says otherwise, in seconds.
 pub const DEFAULT_TOKEN_LIFETIME: u64 = 15 * 60;
+/// Quiet period of a previous secret unless the client says otherwise, in seconds.
+pub const DEFAULT_QUIET_PERIOD: u64 = 7 * 24 * 60 * 60;
+
+fn default_quiet_period() -> u64 {
+    DEFAULT_QUIET_PERIOD
+}
 
 impl Client {
     /// Whether it may be used at the time `now`.
@@ -163,8 +213,14 @@ pub struct NewClient {
     pub scopes: Scopes,
     /// How it may authenticate, at least one way.
     pub auth_methods: Vec<AuthMethod>,
+    /// Its public keys, for [`AuthMethod::PrivateKeyJwt`].
+    pub keys: Option<ClientKeys>,
+    /// What its assertions name as their audience.
+    pub assertion_audience: AssertionAudience,
     /// Lifetime of its tokens in seconds.
     pub token_lifetime: u64,
+    /// Quiet period of its previous secret in seconds.
+    pub quiet_period: u64,
     /// When it ends, seconds since 1970.
     pub expires_at: Option<u64>,
 }
@@ -173,20 +229,97 @@ impl NewClient {
     /// The client as it is registered at the time `now`. Asked for no scope, it gets `mcp.read`; a client that may not
     /// read alone gets all that it may.
     pub fn registered(self, secret_prefix: &str, now: SystemTime) -> Client {
-        let default_scopes = if self.scopes.permit_all(Scopes::READ) { Scopes::READ } else { self.scopes };
+        let needs_secret = needs_secret(&self.auth_methods);
         Client {
-            secret_id: format!("{secret_prefix}{}", self.client_id),
+            secret_id: needs_secret.then(|| secret_id(secret_prefix, &self.client_id)),
             client_id: self.client_id,
             name: self.name,
             status: ClientStatus::Active,
             expires_at: self.expires_at,
             servers: self.servers,
             scopes: self.scopes,
-            default_scopes,
+            default_scopes: default_scopes(self.scopes),
             auth_methods: self.auth_methods,
+            keys: self.keys,
+            assertion_audience: self.assertion_audience,
             token_lifetime: self.token_lifetime,
             secrets_changed_at: seconds(now),
+            rotating: false,
+            quiet_period: self.quiet_period,
             created_at: seconds(now),
+            version: 1,
         }
+    }
+}
+
+/// The id of a client's secret.
+pub fn secret_id(secret_prefix: &str, client_id: &ClientId) -> String {
+    format!("{secret_prefix}{client_id}")
+}
+
+/// Whether one of the methods needs a secret.
+pub fn needs_secret(methods: &[AuthMethod]) -> bool {
+    methods.iter().any(|method| AuthMethod::WITH_SECRET.contains(method))
+}
+
+fn default_scopes(scopes: Scopes) -> Scopes {
+    if scopes.permit_all(Scopes::READ) { Scopes::READ } else { scopes }
+}
+
+/// What the operator changes of a client; `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ClientChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// Whether it may be used.
+    pub status: Option<ClientStatus>,
+    /// When it ends, seconds since 1970; `Some(None)`: never.
+    pub expires_at: Option<Option<u64>>,
+    /// Servers it may call.
+    pub servers: Option<Vec<ServerName>>,
+    /// Scopes it may ask for.
+    pub scopes: Option<Scopes>,
+    /// How it may authenticate.
+    pub auth_methods: Option<Vec<AuthMethod>>,
+    /// Its public keys.
+    pub keys: Option<ClientKeys>,
+    /// What its assertions name as their audience.
+    pub assertion_audience: Option<AssertionAudience>,
+    /// Lifetime of its tokens in seconds.
+    pub token_lifetime: Option<u64>,
+    /// Quiet period of its previous secret in seconds.
+    pub quiet_period: Option<u64>,
+}
+
+impl Client {
+    /// This client with a change, one version further.
+    pub fn changed(&self, change: ClientChange) -> Client {
+        let scopes = change.scopes.unwrap_or(self.scopes);
+        Client {
+            name: change.name.unwrap_or_else(|| self.name.clone()),
+            status: change.status.unwrap_or(self.status),
+            expires_at: change.expires_at.unwrap_or(self.expires_at),
+            servers: change.servers.unwrap_or_else(|| self.servers.clone()),
+            scopes,
+            default_scopes: if scopes == self.scopes { self.default_scopes } else { default_scopes(scopes) },
+            auth_methods: change.auth_methods.unwrap_or_else(|| self.auth_methods.clone()),
+            keys: change.keys.or_else(|| self.keys.clone()),
+            assertion_audience: change.assertion_audience.unwrap_or(self.assertion_audience),
+            token_lifetime: change.token_lifetime.unwrap_or(self.token_lifetime),
+            quiet_period: change.quiet_period.unwrap_or(self.quiet_period),
+            version: self.version + 1,
+            ..self.clone()
+        }
+    }
+
+    /// This client after a change of its secrets, one version further: whoever remembers them reads them again.
+    pub fn with_changed_secrets(&self, now: SystemTime) -> Client {
+        Client { secrets_changed_at: seconds(now), version: self.version + 1, ..self.clone() }
+    }
+
+    /// Whether tokens that `self` was issued permit what `next` no longer does; they have to be cut then.
+    pub fn is_narrowed_by(&self, next: &Client) -> bool {
+        let fewer_servers = self.servers.iter().any(|server| !next.servers.contains(server));
+        next.status == ClientStatus::Disabled || fewer_servers || !next.scopes.permit_all(self.scopes)
     }
 }

@@ -2,13 +2,12 @@
 
 use std::time::SystemTime;
 
-use access_token::SigningKey;
 use aws_clients::{SecretStage, Secrets, SecretsError};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::client::{random_text, seconds};
-use crate::key::{PrivateKeyRecord, PublishedKey};
+use crate::key::{PrivateKeyRecord, read_keys, to_publish, write_keys};
 use crate::server::Server;
 use crate::store::{Registry, RegistryError};
 
@@ -53,10 +52,13 @@ pub async fn init(
 ) -> Result<InitReport, InitError> {
     let made_signing_key = match secrets.get(signing_keys, SecretStage::Current).await? {
         Some(_) => false,
-        None => secrets.create(signing_keys, &first_signing_key(now)?).await?,
+        None => {
+            let first = PrivateKeyRecord::generate(seconds(now))?;
+            secrets.create(signing_keys, &write_keys(&[first])).await?
+        }
     };
     // Published from the secret, whoever made it: a run that ended in between is completed here.
-    publish(registry, secrets, signing_keys).await?;
+    publish(registry, secrets, signing_keys, now).await?;
     Ok(InitReport {
         signing_key: made_signing_key,
         state_key: secrets.create(state_key, &SecretString::from(random_text::<32>())).await?,
@@ -64,25 +66,11 @@ pub async fn init(
     })
 }
 
-fn first_signing_key(now: SystemTime) -> Result<SecretString, InitError> {
-    let pem = SigningKey::generate_pem()?;
-    let kid = SigningKey::from_pem(&pem)?.kid().to_owned();
-    let keys = serde_json::json!([{ "kid": kid, "private_key": pem, "not_before": seconds(now) }]);
-    Ok(SecretString::from(keys.to_string()))
-}
-
-async fn publish(registry: &Registry, secrets: &Secrets, signing_keys: &str) -> Result<(), InitError> {
-    let Some(text) = secrets.get(signing_keys, SecretStage::Current).await? else { return Ok(()) };
-    let keys: Vec<PrivateKeyRecord> =
-        serde_json::from_str(text.expose_secret()).map_err(|_| InitError::Damaged(signing_keys.to_owned()))?;
-    let published = registry.public_keys().await?;
-    for record in keys {
-        if published.iter().any(|key| key.kid == record.kid) {
-            continue;
-        }
-        let jwk = SigningKey::from_pem(record.private_key.expose_secret())?.public_jwk().to_string();
-        let PrivateKeyRecord { kid, not_before, not_after, .. } = record;
-        registry.put_public_key(&PublishedKey { kid, jwk, not_before, not_after }).await?;
+async fn publish(registry: &Registry, secrets: &Secrets, signing_keys: &str, now: SystemTime) -> Result<(), InitError> {
+    let Some(secret) = secrets.get(signing_keys, SecretStage::Current).await? else { return Ok(()) };
+    let keys = read_keys(&secret.value).map_err(|_| InitError::Damaged(signing_keys.to_owned()))?;
+    for key in to_publish(&keys, &registry.public_keys().await?, seconds(now))? {
+        registry.put_public_key(&key).await?;
     }
     Ok(())
 }

@@ -1,20 +1,23 @@
 //! A value that was read from a table or a secret and is kept for a while.
 //!
-//! One caller reads, the others wait for it. When the source does not answer, the old value is served on, for a while.
+//! One caller reads; others wait for it only if what there is does not do for them. When the source does not answer, the
+//! old value is served on, for a while.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Mutex;
-
-/// How long an old value is served when its source does not answer.
-const MAX_STALE: Duration = Duration::from_secs(60 * 60);
+/// How long an old value is served when its source does not answer, unless told otherwise.
+pub const MAX_STALE: Duration = Duration::from_secs(60 * 60);
 /// How long a source that failed is left alone while there is an old value.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// See the module's head.
 pub struct Kept<T> {
     slot: Mutex<Option<Slot<T>>>,
+    /// Held by the one who reads.
+    reading: tokio::sync::Mutex<()>,
+    max_stale: Duration,
 }
 
 struct Slot<T> {
@@ -25,41 +28,76 @@ struct Slot<T> {
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
-        Kept { slot: Mutex::new(None) }
+        Kept::with_max_stale(MAX_STALE)
     }
 }
 
 impl<T> Kept<T> {
+    /// Nothing yet; an old value is served for `max_stale` when its source does not answer.
+    pub fn with_max_stale(max_stale: Duration) -> Kept<T> {
+        Kept { slot: Mutex::new(None), reading: tokio::sync::Mutex::new(()), max_stale }
+    }
+
     /// The value, read by `fetch` if there is none or it is older than `max_age`. Most calls do not fetch: the future is
-    /// made when it is needed.
+    /// made, and boxed, when it is needed.
     ///
     /// # Errors
     /// What `fetch` fails with, when no value is left that may still be served.
-    pub async fn get<E: std::error::Error, F: Future<Output = Result<T, E>>>(
+    pub async fn get<E: std::error::Error, F: Future<Output = Result<T, E>> + Send>(
         &self,
         now: SystemTime,
         max_age: Duration,
         fetch: impl FnOnce() -> F,
     ) -> Result<Arc<T>, E> {
-        let mut slot = self.slot.lock().await;
-        if let Some(kept) = &*slot
-            && (age(now, kept.fetched) < max_age || kept.failed.is_some_and(|failed| age(now, failed) < RETRY_PAUSE))
-        {
-            return Ok(kept.value.clone());
+        self.get_if(now, |_, age| age < max_age, fetch).await
+    }
+
+    /// The value, read by `fetch` if there is none or `fresh` does not accept the one there is, of which it is told the
+    /// age.
+    ///
+    /// # Errors
+    /// As [`Kept::get`].
+    pub async fn get_if<E: std::error::Error, F: Future<Output = Result<T, E>> + Send>(
+        &self,
+        now: SystemTime,
+        fresh: impl Fn(&T, Duration) -> bool,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, E> {
+        if let Some(value) = self.acceptable(now, &fresh) {
+            return Ok(value);
         }
-        match (Box::pin(fetch()).await, &mut *slot) {
+        let _reading = self.reading.lock().await;
+        if let Some(value) = self.acceptable(now, &fresh) {
+            return Ok(value);
+        }
+        // Without its type: the SDK's are so deep that those of their callers come near the compiler's limit.
+        let fetching: Pin<Box<dyn Future<Output = Result<T, E>> + Send + '_>> = Box::pin(fetch());
+        let outcome = fetching.await;
+        let mut slot = self.slot();
+        match (outcome, &mut *slot) {
             (Ok(value), slot) => {
                 let value = Arc::new(value);
                 *slot = Some(Slot { value: value.clone(), fetched: now, failed: None });
                 Ok(value)
             }
-            (Err(error), Some(kept)) if age(now, kept.fetched) < MAX_STALE => {
+            (Err(error), Some(kept)) if age(now, kept.fetched) < self.max_stale => {
                 request_log::problem("registry", "stale_value", &error.to_string(), now);
                 kept.failed = Some(now);
                 Ok(kept.value.clone())
             }
             (Err(error), _) => Err(error),
         }
+    }
+
+    fn acceptable(&self, now: SystemTime, fresh: impl Fn(&T, Duration) -> bool) -> Option<Arc<T>> {
+        let slot = self.slot();
+        let kept = slot.as_ref()?;
+        let failed = kept.failed.is_some_and(|failed| age(now, failed) < RETRY_PAUSE);
+        (failed || fresh(&kept.value, age(now, kept.fetched))).then(|| kept.value.clone())
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Slot<T>>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,5 +143,24 @@ mod tests {
         assert_eq!(get(&kept, 1_104, Ok(2)).await, Some(1), "a source that failed is left alone for 5 s");
         assert_eq!(get(&kept, 1_105, Ok(2)).await, Some(2));
         assert_eq!(get(&kept, 1_105 + 3_600, down()).await, None);
+    }
+    #[tokio::test]
+    async fn who_is_content_with_an_old_value_does_not_wait_for_the_one_who_reads() {
+        let kept = Kept::default();
+        assert_eq!(get(&kept, 1_000, Ok(1)).await, Some(1));
+        let never = kept.get(at(1_001), Duration::ZERO, std::future::pending::<Result<u32, Error>>);
+        tokio::select! {
+            biased;
+            _ = never => panic!("the source does not answer"),
+            value = get(&kept, 1_001, down()) => assert_eq!(value, Some(1)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_is_read_once_for_all_who_wait_for_it() {
+        let kept = Kept::default();
+        let read = async |value| kept.get(at(1_000), Duration::from_secs(1), || async { Ok::<_, Error>(value) }).await;
+        let (first, second) = tokio::join!(read(1), read(2));
+        assert_eq!((*first.unwrap(), *second.unwrap()), (1, 1));
     }
 }

@@ -5,6 +5,8 @@
 //! | [`Client`] | `CLIENT#<client id>` | `RECORD` |
 //! | [`Server`] | `SERVER#<name>` | `RECORD` |
 //! | [`PublishedKey`] | `KEYS` | `<key id>` |
+//!
+//! And, in the `state` table, what follows from it: [`revocation`]s and [`secret_use`]s.
 
 pub mod client;
 pub mod config;
@@ -12,13 +14,17 @@ pub mod init;
 pub mod kept;
 pub mod key;
 pub mod public_url;
+pub mod revocation;
+pub mod secret_use;
 pub mod server;
 pub mod store;
 
-pub use client::{AuthMethod, Client, ClientId, ClientStatus};
+pub use client::{AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, ClientStatus, NewClient};
 pub use init::{InitError, InitReport, init};
 pub use kept::Kept;
 pub use key::{PrivateKeyRecord, PublishedKey};
 pub use public_url::{PublicUrl, PublicUrlError};
+pub use revocation::{Cut, RevocationList, Revocations};
+pub use secret_use::{SecretUse, SecretUses};
 pub use server::{DEFAULT_SERVER, Server, ServerName};
 pub use store::{Registry, RegistryError};

@@ -6,15 +6,16 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client as DynamoDb;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::{Client, ClientId};
 use crate::key::PublishedKey;
+use crate::revocation::Cut;
 use crate::server::{Server, ServerName};
 
-type Item = HashMap<String, AttributeValue>;
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Why the registry cannot be read or written. Absence is no error.
 #[derive(Debug, thiserror::Error)]
@@ -67,12 +68,79 @@ impl Registry {
         Ok(clients)
     }
 
-    /// Writes a client, over an earlier state of it.
+    /// A client as it is now, not as it was a moment ago; or `None`.
+    ///
+    /// # Errors
+    /// As all reads.
+    pub async fn client_now(&self, id: &ClientId) -> Result<Option<Client>, RegistryError> {
+        let get = self.dynamodb.get_item().table_name(&self.table).set_key(Some(key(&client_key(id), RECORD)));
+        Box::pin(get.consistent_read(true).send()).await?.item.map(parse).transpose()
+    }
+
+    /// Writes a new client; `false` says that there is one of that id, and it was left alone.
     ///
     /// # Errors
     /// [`RegistryError::Table`] when the table does not answer.
-    pub async fn put_client(&self, client: &Client) -> Result<(), RegistryError> {
-        self.put(&client_key(&client.client_id), RECORD, client, false).await.map(|_| ())
+    pub async fn create_client(&self, client: &Client) -> Result<bool, RegistryError> {
+        self.put(&client_key(&client.client_id), RECORD, client, true).await
+    }
+
+    /// Replaces `earlier` with `client` and, with `cut`, cuts the tokens of every version before it: both or neither.
+    /// `false` says that the client has been changed by somebody else, and was left alone.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when a table does not answer.
+    pub async fn replace_client(
+        &self,
+        earlier: &Client,
+        client: &Client,
+        cut: Option<Cut<'_>>,
+    ) -> Result<bool, RegistryError> {
+        let mut item: Item = serde_dynamo::to_item(client).map_err(RegistryError::Damaged)?;
+        item.extend(key(&client_key(&client.client_id), RECORD));
+        let put = Put::builder().table_name(&self.table).set_item(Some(item)).condition_expression(UNCHANGED);
+        let put = put
+            .set_expression_attribute_names(Some(version_name()))
+            .expression_attribute_values(":version", number(earlier.version))
+            .build()
+            .map_err(aws_sdk_dynamodb::Error::from)?;
+        self.write_together(TransactWriteItem::builder().put(put).build(), cut).await
+    }
+
+    /// Deletes a client and cuts its tokens: both or neither. `false` says that it has been changed by somebody else, and
+    /// was left alone.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when a table does not answer.
+    pub async fn delete_client(&self, earlier: &Client, cut: Cut<'_>) -> Result<bool, RegistryError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(&client_key(&earlier.client_id), RECORD)))
+            .condition_expression(UNCHANGED)
+            .set_expression_attribute_names(Some(version_name()))
+            .expression_attribute_values(":version", number(earlier.version))
+            .build()
+            .map_err(aws_sdk_dynamodb::Error::from)?;
+        self.write_together(TransactWriteItem::builder().delete(delete).build(), Some(cut)).await
+    }
+
+    async fn write_together(&self, write: TransactWriteItem, cut: Option<Cut<'_>>) -> Result<bool, RegistryError> {
+        let mut transaction = self.dynamodb.transact_write_items().transact_items(write);
+        if let Some(cut) = cut {
+            transaction = transaction.transact_items(cut.write()?);
+        }
+        match transaction.send().await.map_err(aws_sdk_dynamodb::Error::from) {
+            Ok(_) => Ok(true),
+            Err(aws_sdk_dynamodb::Error::TransactionCanceledException(cancelled))
+                if cancelled
+                    .cancellation_reasons()
+                    .iter()
+                    .any(|reason| reason.code() == Some("ConditionalCheckFailed")) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(RegistryError::Table(Box::new(error))),
+        }
     }
 
     /// A server, or `None`.
@@ -128,21 +196,24 @@ impl Registry {
         self.put(KEYS, &key.kid, key, false).await.map(|_| ())
     }
 
+    /// Deletes a public key; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when the table does not answer.
+    pub async fn delete_public_key(&self, kid: &str) -> Result<(), RegistryError> {
+        self.dynamodb.delete_item().table_name(&self.table).set_key(Some(key(KEYS, kid))).send().await?;
+        Ok(())
+    }
+
     async fn get<T: DeserializeOwned>(&self, pk: &str, sk: &str) -> Result<Option<T>, RegistryError> {
-        let read = self
-            .dynamodb
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", AttributeValue::S(pk.to_owned()))
-            .key("sk", AttributeValue::S(sk.to_owned()));
+        let read = self.dynamodb.get_item().table_name(&self.table).set_key(Some(key(pk, sk)));
         let output = Box::pin(read.send()).await?;
         output.item.map(parse).transpose()
     }
 
     async fn put(&self, pk: &str, sk: &str, record: &impl Serialize, only_new: bool) -> Result<bool, RegistryError> {
         let mut item: Item = serde_dynamo::to_item(record).map_err(RegistryError::Damaged)?;
-        item.insert("pk".to_owned(), AttributeValue::S(pk.to_owned()));
-        item.insert("sk".to_owned(), AttributeValue::S(sk.to_owned()));
+        item.extend(key(pk, sk));
         let condition = only_new.then(|| "attribute_not_exists(pk)".to_owned());
         let put = self.dynamodb.put_item().table_name(&self.table).set_item(Some(item));
         match put.set_condition_expression(condition).send().await.map_err(aws_sdk_dynamodb::Error::from) {
@@ -173,6 +244,8 @@ impl Registry {
     }
 }
 
+/// The condition of every write over an earlier state. A record of before there were versions counts as version 0.
+const UNCHANGED: &str = "#version = :version OR (attribute_exists(pk) AND attribute_not_exists(#version))";
 const RECORD: &str = "RECORD";
 const KEYS: &str = "KEYS";
 
@@ -184,6 +257,21 @@ fn server_key(name: &ServerName) -> String {
     format!("SERVER#{name}")
 }
 
-fn parse<T: DeserializeOwned>(item: Item) -> Result<T, RegistryError> {
+pub(crate) fn key(pk: &str, sk: &str) -> Item {
+    HashMap::from([
+        ("pk".to_owned(), AttributeValue::S(pk.to_owned())),
+        ("sk".to_owned(), AttributeValue::S(sk.to_owned())),
+    ])
+}
+
+fn version_name() -> HashMap<String, String> {
+    HashMap::from([("#version".to_owned(), "version".to_owned())])
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(item: Item) -> Result<T, RegistryError> {
     serde_dynamo::from_item(item).map_err(RegistryError::Damaged)
 }

@@ -46,7 +46,8 @@ pub struct RequestLine {
     /// MCP server name, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
-    /// JSON-RPC method, when it is one that this server knows and no tool says more.
+    /// JSON-RPC method, when it is one that this server knows and no tool says more; `revoke` or `introspect` at the
+    /// authorization server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'static str>,
     /// Tool name, when the server has such a tool.
@@ -119,6 +120,30 @@ pub fn problem(function: &'static str, code: &'static str, message: &str, now: S
         message: &'a str,
     }
     print_line(&Problem { time: timestamp(now), level: Level::Error, function, outcome: code, message });
+}
+
+/// Writes the line of a command that changed something, or was refused or failed to: the audit event of an operator.
+///
+/// `action` is what was to be done, for example `client.disable`; `client` the id of a client that exists or existed,
+/// never a caller's text; `outcome` is `ok` or a stable code (`docs/errors.md`).
+pub fn command(action: &'static str, client: Option<&str>, outcome: &'static str, now: SystemTime) {
+    #[derive(Serialize)]
+    struct Command<'a> {
+        time: String,
+        level: Level,
+        #[serde(rename = "fn")]
+        function: &'a str,
+        action: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client: Option<&'a str>,
+        outcome: &'a str,
+    }
+    let level = match outcome {
+        "ok" => Level::Info,
+        "command_failed" => Level::Error,
+        _ => Level::Warn,
+    };
+    print_line(&Command { time: timestamp(now), level, function: "cli", action, client, outcome });
 }
 
 /// Sends the lines of this process elsewhere than to standard output; the first call counts.

@@ -1,7 +1,7 @@
 //! The bearer check (RFC 6750, RFC 9068 §4): who calls, with which scopes, and what a caller without a token is told.
 //!
-//! A verified token is remembered by its hash, so that its signature is checked once an instance; expiry, audience and
-//! key are checked on every use.
+//! A verified token is remembered by its hash, so that its signature is checked once an instance; expiry, audience, key
+//! and revocation are checked on every use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use http::header::AUTHORIZATION;
 use http_api::ApiRequest;
 use registry::client::seconds;
 use registry::key::KeyPhase;
-use registry::{Kept, PublicUrl, Registry, RegistryError, ServerName};
+use registry::{Kept, PublicUrl, Registry, RegistryError, RevocationList, Revocations, ServerName, revocation};
 use request_log::Timings;
 
 use crate::refusal::Refusal;
@@ -40,6 +40,7 @@ pub struct Principal {
 /// Checks bearer tokens.
 pub struct Bearer {
     registry: Registry,
+    revocations: Revocations,
     public_url: PublicUrl,
     verifier: Kept<Verifier>,
     remembered: Mutex<HashMap<[u8; 32], Arc<Verified>>>,
@@ -47,8 +48,8 @@ pub struct Bearer {
 
 impl Bearer {
     /// Checks tokens of `public_url`, signed by keys of the registry.
-    pub fn new(registry: Registry, public_url: PublicUrl) -> Bearer {
-        Bearer { registry, public_url, verifier: Kept::default(), remembered: Mutex::default() }
+    pub fn new(registry: Registry, revocations: Revocations, public_url: PublicUrl) -> Bearer {
+        Bearer { registry, revocations, public_url, verifier: Kept::default(), remembered: Mutex::default() }
     }
 
     /// Reads the keys, so that the first request need not.
@@ -59,11 +60,20 @@ impl Bearer {
         self.verifier(KEYS_MAX_AGE, now).await.map(|_| ())
     }
 
+    /// The tokens that are refused although they have not expired, as of 10 s ago at most; of 60 s while the table does not
+    /// answer.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`] when the table does not answer and there is no such list.
+    pub async fn revocations(&self, now: SystemTime) -> Result<Arc<RevocationList>, Refusal> {
+        self.revocations.list(revocation::MAX_AGE, now).await.map_err(|_| Refusal::Unavailable)
+    }
+
     /// The caller of a request to `server`.
     ///
     /// # Errors
     /// [`Refusal::NoToken`] when the request carries no bearer token, [`Refusal::InvalidToken`] when it is not
-    /// accepted, whatever the reason, [`Refusal::Unavailable`] when the keys cannot be read.
+    /// accepted, whatever the reason, [`Refusal::Unavailable`] when the keys or the revocations cannot be read.
     pub async fn authenticate(
         &self,
         request: &ApiRequest,
@@ -93,6 +103,9 @@ impl Bearer {
             verified = timings.verify(|| self.verify(&verifier, token, &audience, now));
         }
         let verified = verified.map_err(|_| invalid())?;
+        if timings.table(self.revocations(now)).await?.refuses(&verified.claims) {
+            return Err(invalid());
+        }
         Ok(Principal {
             client_id: verified.claims.client_id.clone(),
             scopes: token_scopes(&verified.claims.scope).ok_or_else(invalid)?,

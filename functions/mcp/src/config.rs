@@ -15,6 +15,8 @@ pub struct Config {
     pub loyalty_table: String,
     /// `NORTHSTAR_CONFIG_TABLE`.
     pub config_table: String,
+    /// `NORTHSTAR_STATE_TABLE`.
+    pub state_table: String,
     /// `NORTHSTAR_STATE_KEY`: id of the secret.
     pub state_key: String,
     /// Secrets Manager, or the file that `NORTHSTAR_SECRETS_FILE` names.
@@ -35,6 +37,7 @@ impl Config {
             orders_table: required("NORTHSTAR_ORDERS_TABLE")?,
             loyalty_table: required("NORTHSTAR_LOYALTY_TABLE")?,
             config_table: required("NORTHSTAR_CONFIG_TABLE")?,
+            state_table: required("NORTHSTAR_STATE_TABLE")?,
             state_key: required("NORTHSTAR_STATE_KEY")?,
             secrets: secrets_from_env(&aws),
             aws,

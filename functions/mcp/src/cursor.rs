@@ -106,7 +106,7 @@ impl Cursors {
             )?;
             let current = current.ok_or(KeyError::Missing)?;
             let versions = [Some(current), previous].into_iter().flatten();
-            let keys = versions.map(|text| hmac::Key::new(hmac::HMAC_SHA256, text.expose_secret().as_bytes()));
+            let keys = versions.map(|text| hmac::Key::new(hmac::HMAC_SHA256, text.value.expose_secret().as_bytes()));
             Ok::<_, KeyError>(keys.collect())
         };
         self.keys.get(now, KEY_MAX_AGE, fetch).await.map_err(|_| CursorError::Unavailable)

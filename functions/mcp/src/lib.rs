@@ -26,7 +26,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use http::{Method, Response};
 use http_api::ApiRequest;
-use registry::{Registry, ServerName};
+use registry::{Registry, Revocations, ServerName};
 use request_log::{RequestLine, Timings};
 
 pub use catalogue::Catalogue;
@@ -64,17 +64,19 @@ impl App {
     /// does not answer now is asked again by the first request. The state key is not among them: only cursors need it.
     pub async fn with_endpoints(config: Config, catalogue: Catalogue, make_endpoint: MakeEndpoint) -> App {
         let registry = Registry::new(config.aws.dynamodb.clone(), &config.config_table);
+        let revocations = Revocations::new(config.aws.dynamodb.clone(), &config.state_table);
         let cursors = Cursors::new(config.secrets.clone(), &config.state_key);
         let app = App {
-            bearer: Bearer::new(registry.clone(), config.public_url.clone()),
+            bearer: Bearer::new(registry.clone(), revocations, config.public_url.clone()),
             servers: Servers::new(registry, catalogue, make_endpoint),
             tables: Arc::new(Tables::new(&config, cursors)),
             cold: AtomicBool::new(true),
             config,
         };
         let (now, default) = (SystemTime::now(), ServerName::default_server());
-        let (keys, server) = tokio::join!(app.bearer.warm_up(now), app.servers.get(&default, now));
-        if keys.is_err() || server.is_err() {
+        let (keys, revocations, server) =
+            tokio::join!(app.bearer.warm_up(now), app.bearer.revocations(now), app.servers.get(&default, now));
+        if keys.is_err() || revocations.is_err() || server.is_err() {
             request_log::problem("mcp", "temporarily_unavailable", "a source did not answer during INIT", now);
         }
         app
@@ -118,11 +120,12 @@ impl App {
             "/healthz" => Ok(status::healthy()),
             "/readyz" => {
                 let keys = timings.table(self.bearer.warm_up(now)).await.is_ok();
+                let revocations = timings.table(self.bearer.revocations(now)).await.is_ok();
                 let default = ServerName::default_server();
                 let server = timings.table(self.servers.get(&default, now)).await;
                 let server = server.is_ok_and(|server| server.is_some());
                 let state_key = timings.table(self.tables.cursors.check_key(now)).await.is_ok();
-                Ok(status::ready(keys, server, state_key))
+                Ok(status::ready(keys, revocations, server, state_key))
             }
             path => self.resource_metadata(path, timings, now).await,
         };

@@ -11,9 +11,10 @@ use http::request::Parts;
 use registry::Server;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
-    ContentBlock, CustomRequest, CustomResult, ErrorCode, ErrorData, Implementation, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams,
-    ProtocolVersion, ServerCapabilities, ServerConfig, ToolAnnotations,
+    ContentBlock, CustomRequest, CustomResult, ErrorCode, ErrorData, ExtensionCapabilities, Implementation,
+    InitializeRequestParams, InitializeResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, MetaObject, PaginatedRequestParams, ProtocolVersion, ServerCapabilities,
+    ServerConfig, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
@@ -24,6 +25,9 @@ use crate::servers::{self, Endpoint};
 
 /// How long a client may keep `tools/list`: as long as we keep a definition.
 const LIST_TTL_MS: u64 = 30_000;
+
+/// SEP-1046: clients without a person get their token by client credentials.
+const CLIENT_CREDENTIALS: &str = "io.modelcontextprotocol/oauth-client-credentials";
 
 /// The endpoint of a server of ours.
 pub fn endpoint(server: &Server, tools: &[Tool]) -> Endpoint {
@@ -48,7 +52,9 @@ impl Handler {
             .with_title(server.title.clone())
             .with_description(server.description.clone());
         // Only what a function can keep to: no `listChanged`, for nothing can be pushed.
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        capabilities.extensions =
+            Some(ExtensionCapabilities::from([(CLIENT_CREDENTIALS.to_owned(), JsonObject::default())]));
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
         info.instructions = server.instructions.clone();
         let tools = tools.iter().map(|tool| (tool.clone(), describe(tool))).collect();
@@ -97,6 +103,19 @@ type ToolResult = Result<CallToolResponse, ErrorData>;
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         self.inner.info.clone()
+    }
+
+    /// Before 2026-07-28 capabilities had no `extensions`, and there are clients that give up on a member that they do not
+    /// know (modelcontextprotocol/java-sdk#724).
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut result = self.negotiate_initialize(&request)?;
+        result.capabilities.extensions = None;
+        Ok(result)
     }
 
     async fn list_tools(

@@ -23,13 +23,14 @@ pub fn healthy() -> Response<Bytes> {
 }
 
 /// `GET /readyz`: 200 when everything a call needs can be read, else 503.
-pub fn ready(public_keys: bool, default_server: bool, state_key: bool) -> Response<Bytes> {
-    let all = public_keys && default_server && state_key;
+pub fn ready(public_keys: bool, revocations: bool, default_server: bool, state_key: bool) -> Response<Bytes> {
+    let all = public_keys && revocations && default_server && state_key;
     let word = |ok: bool| if ok { "ok" } else { "unavailable" };
     let body = json!({
         "status": word(all),
         "checks": {
             "public_keys": word(public_keys),
+            "revocations": word(revocations),
             "default_server": word(default_server),
             "state_key": word(state_key),
         },

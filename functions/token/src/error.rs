@@ -1,5 +1,7 @@
 //! Every way a request to the authorization server ends badly (RFC 6749 §5.2), and how it is told.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -16,6 +18,12 @@ pub enum TokenError {
     /// No credentials, unknown client, wrong secret, disabled or expired client: all alike.
     #[error("client authentication failed")]
     InvalidClient,
+    /// Wrong secrets from one address for one client id, too many in a row: in place of [`TokenError::InvalidClient`].
+    #[error("too many failed attempts: check the client secret, and try again after the time in Retry-After")]
+    TooManyAttempts {
+        /// How long to wait, in whole seconds.
+        retry_after: Duration,
+    },
     /// The grant type is not client credentials.
     #[error("the grant_type is client_credentials")]
     UnsupportedGrantType,
@@ -54,6 +62,7 @@ impl TokenError {
         match self {
             TokenError::InvalidRequest(_) | TokenError::TooLarge => "invalid_request",
             TokenError::InvalidClient => "invalid_client",
+            TokenError::TooManyAttempts { .. } => "too_many_attempts",
             TokenError::UnsupportedGrantType => "unsupported_grant_type",
             TokenError::UnsupportedResponseType => "unsupported_response_type",
             TokenError::InvalidScope(_) => "invalid_scope",
@@ -69,6 +78,7 @@ impl TokenError {
         match self {
             TokenError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             TokenError::InvalidClient => StatusCode::UNAUTHORIZED,
+            TokenError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             TokenError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             TokenError::NotFound => StatusCode::NOT_FOUND,
             TokenError::Unavailable | TokenError::NoSigningKey => StatusCode::SERVICE_UNAVAILABLE,
@@ -85,6 +95,9 @@ impl TokenError {
             // RFC 9110 §15.5.2: every 401 carries a challenge.
             TokenError::InvalidClient => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"northstar\""));
+            }
+            TokenError::TooManyAttempts { retry_after } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
             }
             TokenError::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -112,7 +125,10 @@ mod tests {
     #[test]
     fn every_description_keeps_to_the_characters_of_rfc_6749() {
         use TokenError::*;
-        for error in [TooLarge, InvalidClient, UnsupportedGrantType, UnsupportedResponseType, NotFound, Unavailable] {
+        let attempts = TooManyAttempts { retry_after: Duration::ZERO };
+        for error in
+            [TooLarge, InvalidClient, attempts, UnsupportedGrantType, UnsupportedResponseType, NotFound, Unavailable]
+        {
             let text = error.to_string();
             assert!(text.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The body of a token request: `application/x-www-form-urlencoded`, read strictly (RFC 6749 Appendix B).
+//! The body of a request to the authorization server: `application/x-www-form-urlencoded`, read strictly (RFC 6749 Appendix B).
 //!
 //! By hand, because the library replaces invalid UTF-8 and keeps broken escapes, where RFC 6749 wants an error.
 
@@ -12,8 +12,16 @@ const MAX_PARAMETERS: usize = 32;
 const MAX_VALUE: usize = 4 * 1024;
 
 /// RFC 6749 §3.2: not to be sent more than once, even with equal values. `resource` may be (RFC 8707 §2).
-const ONCE: [&str; 6] =
-    ["grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type"];
+const ONCE: [&str; 8] = [
+    "grant_type",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "token",
+    "token_type_hint",
+];
 
 /// Parameters in the order they were sent. An empty value counts as an absent parameter (RFC 6749 §3.2).
 #[derive(Debug)]
@@ -68,7 +76,16 @@ fn is_form(content_type: Option<&str>) -> bool {
 
 // RFC 6749 §2.3.1: credentials MUST NOT be in the request URI, where they would be logged.
 fn carries_parameters(query: &str) -> bool {
-    const OURS: [&str; 6] = ["client_id", "client_secret", "client_assertion", "grant_type", "scope", "resource"];
+    const OURS: [&str; 8] = [
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+        "grant_type",
+        "scope",
+        "resource",
+        "token",
+    ];
     query.split('&').any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
         decode(name.as_bytes()).is_some_and(|name| OURS.contains(&name.as_str()))

@@ -19,10 +19,12 @@ use crate::form::Form;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grant {
     client_id: String,
+    client_version: u64,
     /// The server the token is for.
     pub server: ServerName,
     scopes: Scopes,
     lifetime: u64,
+    client_expires_at: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -46,9 +48,11 @@ impl Grant {
         }
         Ok(Grant {
             client_id: client.client_id.as_str().to_owned(),
+            client_version: client.version,
             server: server(client, form, public_url)?,
             scopes: scopes(client, form.one("scope"))?,
             lifetime: client.token_lifetime,
+            client_expires_at: client.expires_at,
         })
     }
 
@@ -63,6 +67,9 @@ impl Grant {
         now: SystemTime,
     ) -> Result<Response<Bytes>, TokenError> {
         let scope = self.scopes.to_string();
+        // No token outlives its client.
+        let left = self.client_expires_at.map_or(u64::MAX, |end| end.saturating_sub(seconds(now)));
+        let lifetime = self.lifetime.min(left);
         let claims = Claims {
             iss: public_url.as_str().to_owned(),
             sub: format!("client:{}", self.client_id),
@@ -70,12 +77,13 @@ impl Grant {
             client_id: self.client_id.clone(),
             scope: scope.clone(),
             iat: seconds(now),
-            exp: seconds(now) + self.lifetime,
+            exp: seconds(now) + lifetime,
             nbf: None,
             jti: random_jti(),
+            client_version: self.client_version,
         };
         let access_token = key.sign(&claims).map_err(|_| TokenError::NoSigningKey)?;
-        let body = TokenResponse { access_token, token_type: "Bearer", expires_in: self.lifetime, scope: &scope };
+        let body = TokenResponse { access_token, token_type: "Bearer", expires_in: lifetime, scope: &scope };
         Ok(not_stored(http_api::json(&body)))
     }
 }

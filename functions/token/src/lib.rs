@@ -1,14 +1,22 @@
-//! The authorization server: `POST /token` (RFC 6749 §4.4), its metadata (RFC 8414) and its public keys (RFC 7517).
+//! The authorization server: `POST /token` (RFC 6749 §4.4), `/revoke` (RFC 7009), `/introspect` (RFC 7662), its metadata
+//! (RFC 8414) and its public keys (RFC 7517).
 //!
-//! A token request passes, in this order: [`form`] → [`credentials`] → [`client_auth`] → [`grant`] → [`signing`].
+//! A request passes, in this order: [`form`] → [`credentials`] → [`client_auth`] ([`backoff`], [`assertion`]), and then
+//! [`grant`] → [`signing`], or [`revocation`], or [`introspection`].
 
+pub mod assertion;
+pub mod backoff;
 pub mod client_auth;
+pub mod client_keys;
 pub mod config;
 pub mod credentials;
 pub mod error;
 pub mod form;
 pub mod grant;
+pub mod introspection;
 pub mod metadata;
+pub mod replay;
+pub mod revocation;
 pub mod signing;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,17 +25,20 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use http::{Method, Response};
 use http_api::ApiRequest;
-use registry::{ClientId, Registry};
+use registry::{Client, ClientId, Registry, Revocations, SecretUses};
 use request_log::{RequestLine, Timings};
 
 pub use config::Config;
 
+use assertion::Assertions;
 use client_auth::Clients;
+use client_keys::ClientKeySets;
 use credentials::Credentials;
 use error::TokenError;
 use form::Form;
 use grant::Grant;
 use metadata::Metadata;
+use replay::Replays;
 use signing::{PublishedKeys, SigningKeys};
 
 /// Everything that lives as long as the process.
@@ -37,6 +48,7 @@ pub struct App {
     clients: Clients,
     signing_keys: SigningKeys,
     published_keys: PublishedKeys,
+    revocations: Revocations,
     cold: AtomicBool,
 }
 
@@ -45,11 +57,15 @@ impl App {
     /// that later requests use. A source that does not answer now is asked again by the first request.
     pub async fn new(config: Config) -> App {
         let registry = Registry::new(config.aws.dynamodb.clone(), &config.config_table);
+        let replays = Replays::new(config.aws.dynamodb.clone(), &config.state_table);
+        let assertions = Assertions::new(&config.public_url, replays, ClientKeySets::new(config.outbound.clone()));
+        let uses = SecretUses::new(config.aws.dynamodb.clone(), &config.state_table);
         let app = App {
             metadata: Metadata::new(&config.public_url),
-            clients: Clients::new(registry.clone(), config.secrets.clone()),
+            clients: Clients::new(registry.clone(), config.secrets.clone(), uses, assertions),
             signing_keys: SigningKeys::new(config.secrets.clone(), &config.signing_keys),
-            published_keys: PublishedKeys::new(registry),
+            published_keys: PublishedKeys::new(registry, &config.public_url),
+            revocations: Revocations::new(config.aws.dynamodb.clone(), &config.state_table),
             cold: AtomicBool::new(true),
             config,
         };
@@ -88,9 +104,30 @@ impl App {
         now: SystemTime,
     ) -> Result<Response<Bytes>, TokenError> {
         let read = matches!(request.method, Method::GET | Method::HEAD);
+        let post = request.method == Method::POST;
         match request.path.as_str() {
-            "/token" if request.method == Method::POST => self.token(request, line, timings, now).await,
-            "/token" => Err(TokenError::Method("POST")),
+            "/token" if post => self.token(request, line, timings, now).await,
+            // Boxed, as they are rare: with their writes the futures of a release build would nest deeper than rustc goes.
+            "/revoke" if post => {
+                line.method = Some("revoke");
+                let (form, client) = self.authenticate(request, line, timings, now).await?;
+                Box::pin(revocation::revoke(&form, &client, &self.published_keys, &self.revocations, timings, now))
+                    .await
+            }
+            "/introspect" if post => {
+                line.method = Some("introspect");
+                let (form, client) = self.authenticate(request, line, timings, now).await?;
+                Box::pin(introspection::introspect(
+                    &form,
+                    &client,
+                    &self.published_keys,
+                    &self.revocations,
+                    timings,
+                    now,
+                ))
+                .await
+            }
+            "/token" | "/revoke" | "/introspect" => Err(TokenError::Method("POST")),
             "/authorize" if read => Err(TokenError::UnsupportedResponseType),
             "/.well-known/oauth-authorization-server" if read => Ok(self.metadata.answer()),
             "/.well-known/jwks.json" if read => {
@@ -103,7 +140,7 @@ impl App {
         }
     }
 
-    /// RFC 6749 §4.4. The client is authenticated before the rest of its request is judged.
+    /// RFC 6749 §4.4.
     async fn token(
         &self,
         request: &ApiRequest,
@@ -111,13 +148,27 @@ impl App {
         timings: &Timings,
         now: SystemTime,
     ) -> Result<Response<Bytes>, TokenError> {
-        let form = Form::parse(request)?;
-        let credentials = Credentials::find(request, &form)?;
-        let client = self.clients.authenticate(&credentials, timings, now).await?;
-        line.client = Some(ClientId::as_str(&client.client_id).to_owned());
+        let (form, client) = self.authenticate(request, line, timings, now).await?;
         let grant = Grant::decide(&client, &form, &self.config.public_url)?;
         line.server = Some(grant.server.as_str().to_owned());
         let key = timings.table(self.signing_keys.current(now)).await?;
         timings.verify(|| grant.issue(&key, &self.config.public_url, now))
+    }
+
+    /// The client is authenticated before the rest of its request is judged.
+    async fn authenticate(
+        &self,
+        request: &ApiRequest,
+        line: &mut RequestLine,
+        timings: &Timings,
+        now: SystemTime,
+    ) -> Result<(Form, Client), TokenError> {
+        let form = Form::parse(request)?;
+        let credentials = Credentials::find(request, &form)?;
+        let client = self.clients.authenticate(&credentials, &request.source_ip, timings, now).await;
+        // Whose secret was wrong is worth knowing; a text that is no client's id is not written down.
+        let known = client.as_ref().ok().map(|client| client.client_id.clone());
+        line.client = known.or_else(|| self.clients.registered_id(&credentials)).map(ClientId::into);
+        Ok((form, client?))
     }
 }

@@ -1,5 +1,6 @@
 //! What the authorization server says of itself: metadata (RFC 8414) and public keys (RFC 7517). Made once.
 
+use access_token::SignatureAlgorithm;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use registry::{AuthMethod, PublicUrl};
@@ -14,6 +15,8 @@ impl Metadata {
     /// The document of an issuer; nothing in it comes from a request.
     pub fn new(public_url: &PublicUrl) -> Metadata {
         let issuer = public_url.as_str();
+        let auth_methods = AuthMethod::ALL.map(AuthMethod::as_str);
+        let signing_algs = SignatureAlgorithm::ALL.map(SignatureAlgorithm::as_str);
         let document = json!({
             "issuer": issuer,
             // The SDK clients refuse a document without it. It answers 400: there is no code flow, and
@@ -23,7 +26,14 @@ impl Metadata {
             "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
             "response_types_supported": [],
             "grant_types_supported": ["client_credentials"],
-            "token_endpoint_auth_methods_supported": AuthMethod::ALL.map(AuthMethod::as_str),
+            "token_endpoint_auth_methods_supported": auth_methods,
+            "token_endpoint_auth_signing_alg_values_supported": signing_algs,
+            "revocation_endpoint": format!("{issuer}/revoke"),
+            "revocation_endpoint_auth_methods_supported": auth_methods,
+            "revocation_endpoint_auth_signing_alg_values_supported": signing_algs,
+            "introspection_endpoint": format!("{issuer}/introspect"),
+            "introspection_endpoint_auth_methods_supported": auth_methods,
+            "introspection_endpoint_auth_signing_alg_values_supported": signing_algs,
             "scopes_supported": access_token::Scope::ALL.map(access_token::Scope::as_str),
         });
         Metadata { document: Bytes::from(document.to_string()) }

@@ -1,6 +1,7 @@
 """The official Python client against one MCP server, knowing nothing but its URL and a client's credentials.
 
-    mcp_client.py URL MODE AUTH_METHOD      credentials: CLIENT_ID and CLIENT_SECRET in the environment
+    mcp_client.py URL MODE AUTH_METHOD
+                  credentials: CLIENT_ID, and CLIENT_SECRET or PRIVATE_KEY with ALGORITHM, in the environment
 
 Prints one JSON document: versions, every HTTP exchange, and what came back.
 """
@@ -14,7 +15,11 @@ import sys
 from urllib.parse import urlsplit
 
 from mcp import Client
-from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.auth.extensions.client_credentials import (
+    ClientCredentialsOAuthProvider,
+    PrivateKeyJWTOAuthProvider,
+    SignedJWTParameters,
+)
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
@@ -37,6 +42,28 @@ class Memory:
         self.client_info = client_info
 
 
+def provider(url, auth_method):
+    parts = urlsplit(url)
+    common = {
+        "server_url": url,
+        "storage": Memory(),
+        "client_id": os.environ["CLIENT_ID"],
+        "issuer": f"{parts.scheme}://{parts.netloc}",
+    }
+    if auth_method != "private_key_jwt":
+        client_secret = os.environ["CLIENT_SECRET"]
+        return ClientCredentialsOAuthProvider(
+            **common, client_secret=client_secret, token_endpoint_auth_method=auth_method
+        )
+    signed = SignedJWTParameters(
+        issuer=common["client_id"],
+        subject=common["client_id"],
+        signing_key=os.environ["PRIVATE_KEY"],
+        signing_algorithm=os.environ["ALGORITHM"],
+    )
+    return PrivateKeyJWTOAuthProvider(**common, assertion_provider=signed.create_assertion_provider())
+
+
 async def main(url, mode, auth_method):
     exchanges = []
     challenges = []
@@ -46,17 +73,7 @@ async def main(url, mode, auth_method):
         if response.status_code == 401:
             challenges.append(response.headers.get("www-authenticate"))
 
-    parts = urlsplit(url)
-    memory = Memory()
-    auth = ClientCredentialsOAuthProvider(
-        server_url=url,
-        storage=memory,
-        client_id=os.environ["CLIENT_ID"],
-        client_secret=os.environ["CLIENT_SECRET"],
-        token_endpoint_auth_method=auth_method,
-        issuer=f"{parts.scheme}://{parts.netloc}",
-    )
-    async with create_mcp_http_client(auth=auth) as http:
+    async with create_mcp_http_client(auth=provider(url, auth_method)) as http:
         http.event_hooks = {"response": [note]}
         async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
             tools = await client.list_tools()

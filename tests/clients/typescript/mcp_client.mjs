@@ -4,13 +4,19 @@
 //
 //     MODE  legacy, auto, or the revision to pin
 //     AUTH  client_secret_basic   with CLIENT_ID and CLIENT_SECRET in the environment
+//           private_key_jwt       with CLIENT_ID, PRIVATE_KEY and ALGORITHM in the environment
 //           bearer                with ACCESS_TOKEN in the environment
 //
 // Prints one JSON document: versions, every HTTP exchange, and what came back. It is read from standard input because
 // Node.js then looks for packages in the working directory.
 
 import { readFile } from 'node:fs/promises';
-import { Client, ClientCredentialsProvider, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import {
+  Client,
+  ClientCredentialsProvider,
+  PrivateKeyJwtProvider,
+  StreamableHTTPClientTransport,
+} from '@modelcontextprotocol/client';
 
 const [url, mode, auth] = process.argv.slice(2);
 
@@ -35,6 +41,15 @@ function bearer(accessToken) {
   };
 }
 
+function privateKeyJwt() {
+  return new PrivateKeyJwtProvider({
+    clientId: process.env.CLIENT_ID,
+    privateKey: process.env.PRIVATE_KEY,
+    algorithm: process.env.ALGORITHM,
+    expectedIssuer: new URL(url).origin,
+  });
+}
+
 function clientCredentials() {
   return new ClientCredentialsProvider({
     clientId: process.env.CLIENT_ID,
@@ -47,7 +62,11 @@ const client = new Client(
   { name: 'test', version: '1' },
   { versionNegotiation: { mode: ['legacy', 'auto'].includes(mode) ? mode : { pin: mode } } },
 );
-const authProvider = auth === 'bearer' ? bearer(process.env.ACCESS_TOKEN) : clientCredentials();
+const authProvider = {
+  client_secret_basic: clientCredentials,
+  private_key_jwt: privateKeyJwt,
+  bearer: () => bearer(process.env.ACCESS_TOKEN),
+}[auth]();
 await client.connect(new StreamableHTTPClientTransport(new URL(url), { authProvider, fetch: watchedFetch }));
 const { tools } = await client.listTools();
 const order = await client.callTool({ name: 'get_order_status', arguments: { order_id: '1001' } });

@@ -1,194 +1,340 @@
 //! `northstar client`: who may ask for tokens.
 
-use std::time::SystemTime;
+mod given;
+mod show;
 
-use access_token::{ScopeError, Scopes};
-use clap::Subcommand;
-use clap::builder::PossibleValuesParser;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand};
 use local::Home;
 use local::home::{CLIENT_SECRET_PREFIX, OpenHome};
-use registry::client::{DEFAULT_TOKEN_LIFETIME, NewClient, generate_secret};
-use registry::{AuthMethod, Client, ClientId, ClientStatus, ServerName};
-use secrecy::ExposeSecret;
-use serde_json::json;
+use registry::client::{generate_secret, needs_secret, seconds, secret_id};
+use registry::{Client, ClientChange, ClientId, ClientStatus};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
+use crate::commands::audited;
+use crate::commands::rotation::{How, rotate};
 use crate::output::{self, Failure};
 use crate::values;
+use given::{Properties, check_keys};
 
 /// What to do with clients.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Register a client; prints its client_id and, this once, its client_secret
+    /// Register a client; prints its client_id and, this once, its client_secret if it authenticates with one
     Create {
         /// Name of the client, for people
+        #[arg(value_parser = values::name)]
         name: String,
-        /// Scope it may ask for: mcp.read (the default) or mcp.write; may be given more than once
-        #[arg(long = "scope", value_name = "SCOPE")]
-        scopes: Vec<String>,
-        /// MCP server it may call, "default" unless given; may be given more than once, the first one serves
-        /// requests that name no resource
-        #[arg(long = "server", value_name = "NAME")]
-        servers: Vec<String>,
-        /// How it may authenticate, both ways unless given
-        #[arg(long = "auth-method", value_name = "METHOD",
-              value_parser = PossibleValuesParser::new(AuthMethod::ALL.map(AuthMethod::as_str)))]
-        auth_methods: Vec<String>,
-        /// How long its tokens live: 1m to 60m
-        #[arg(long, value_name = "DURATION", value_parser = values::token_lifetime, default_value = "15m")]
-        token_lifetime: u64,
+        #[command(flatten)]
+        properties: Properties,
         /// When it ends: 2027-01-31 or 2027-01-31T12:00:00Z
         #[arg(long, value_name = "DATE", value_parser = values::date)]
         expires: Option<u64>,
     },
     /// List the clients
     List,
-    /// Show one client
-    Show {
-        /// Its client_id
-        #[arg(value_name = "ID")]
-        client_id: String,
+    /// Show one client, and when each version of its secret was used last
+    Show(Id),
+    /// Change what is given of a client, and nothing else; holds everywhere within 30 seconds. Where it may do less than
+    /// before, the tokens it has are refused within 10 seconds
+    Update {
+        #[command(flatten)]
+        id: Id,
+        /// Name of the client, for people
+        #[arg(long, value_parser = values::name)]
+        name: Option<String>,
+        #[command(flatten)]
+        properties: Properties,
+        /// When it ends: 2027-01-31, 2027-01-31T12:00:00Z, or never
+        #[arg(long, value_name = "DATE", value_parser = values::date_or_never)]
+        expires: Option<Expiry>,
     },
-    /// Stop a client: it gets no more tokens
-    Disable {
-        /// Its client_id
-        #[arg(value_name = "ID")]
-        client_id: String,
+    /// Stop a client: it gets no more tokens, and those it has are refused within 10 seconds
+    Disable(Id),
+    /// Let a stopped client go on; the tokens of before stay refused
+    Enable(Id),
+    /// Make a new secret and print it, this once; the one before is accepted until it is retired, or until nobody has used
+    /// it for the quiet period. Refused, with the reason, while the one before that is still in use
+    Rotate {
+        #[command(flatten)]
+        id: Id,
+        /// Make none: refuse the previous secret, because everybody has the new one
+        #[arg(long, conflicts_with = "compromised")]
+        retire_previous: bool,
+        /// Somebody else knows the secret: refuse every earlier one and the tokens it got, at once
+        #[arg(long)]
+        compromised: bool,
+    },
+    /// Delete a client and its secret; the tokens it has are refused within 10 seconds
+    Delete {
+        #[command(flatten)]
+        id: Id,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
+
+/// See the field's help.
+#[derive(Args)]
+pub struct Id {
+    /// Its client_id
+    #[arg(value_name = "ID")]
+    client_id: String,
+}
+
+/// `None`: never.
+type Expiry = Option<u64>;
 
 /// Runs one of the commands.
 pub async fn run(home: &Home, json: bool, command: Command) -> Result<(), Failure> {
     let open = home.open().await?;
     match command {
-        Command::Create { name, scopes, servers, auth_methods, token_lifetime, expires } => {
-            let new = NewClient {
-                client_id: ClientId::generate(),
-                name,
-                servers: parse_servers(&open, &servers).await?,
-                scopes: parse_scopes(&scopes)?,
-                auth_methods: parse_methods(&auth_methods),
-                token_lifetime,
-                expires_at: expires,
+        Command::Create { name, properties, expires } => {
+            let change = ClientChange { expires_at: expires.map(Some), ..properties.change(&open).await? };
+            create(&open, json, name, change).await
+        }
+        Command::List => show::list(&open, json).await,
+        Command::Show(id) => show::show(&open, json, &find(&open, &id.client_id).await?).await,
+        Command::Update { id, name, properties, expires } => {
+            let change = ClientChange { name, expires_at: expires, ..properties.change(&open).await? };
+            update(&open, json, &id.client_id, change).await
+        }
+        Command::Disable(id) => set_status(&open, json, &id.client_id, ClientStatus::Disabled, "client.disable").await,
+        Command::Enable(id) => set_status(&open, json, &id.client_id, ClientStatus::Active, "client.enable").await,
+        Command::Rotate { id, retire_previous, compromised } => {
+            let how = match (retire_previous, compromised) {
+                (true, _) => How::RetirePrevious,
+                (_, true) => How::Compromised,
+                _ => How::KeepPrevious,
             };
-            create(&open, json, new).await
+            rotate(&open, json, &find(&open, &id.client_id).await?, how).await
         }
-        Command::List => list(&open, json).await,
-        Command::Show { client_id } => show(&find(&open, &client_id).await?, json),
-        Command::Disable { client_id } => {
-            let mut client = find(&open, &client_id).await?;
-            client.status = ClientStatus::Disabled;
-            open.registry.put_client(&client).await?;
-            show(&client, json)
-        }
+        Command::Delete { id, yes } => delete(&open, json, &id.client_id, yes).await,
     }
 }
 
-async fn create(open: &OpenHome, json: bool, new: NewClient) -> Result<(), Failure> {
-    let client = new.registered(CLIENT_SECRET_PREFIX, SystemTime::now());
-    let secret = generate_secret();
-    // The secret first: a client without one could only be refused.
-    open.secrets.create(&client.secret_id, &secret).await?;
-    if let Err(error) = open.registry.put_client(&client).await {
-        open.secrets.delete(&client.secret_id).await?;
-        return Err(error.into());
-    }
-    let (client_id, client_secret) = (client.client_id.as_str(), secret.expose_secret());
+async fn create(open: &OpenHome, json: bool, name: String, change: ClientChange) -> Result<(), Failure> {
+    let client = given::new_client(name, &change).registered(CLIENT_SECRET_PREFIX, SystemTime::now());
+    check_keys(&client, &change)?;
+    let id = &client.client_id;
+    let secret = audited("client.create", Some(id), register(open, &client).await)?;
     if json {
-        return output::json(&json!({ "client_id": client_id, "client_secret": client_secret }));
+        return output::json(&with_secret(json!({ "client_id": id.as_str() }), secret.as_ref()));
     }
-    output::line(&format!("client_id      {client_id}"))?;
-    output::line(&format!("client_secret  {client_secret}"))?;
-    eprintln!("The secret is shown this once: store it now.");
+    output::line(&format!("client_id      {id}"))?;
+    print_secret(secret.as_ref())
+}
+
+/// The secret first: a client without one could only be refused.
+async fn register(open: &OpenHome, client: &Client) -> Result<Option<SecretString>, Failure> {
+    let secret = match &client.secret_id {
+        Some(_) => Some(make_secret(open, &client.client_id).await?),
+        None => None,
+    };
+    let created = open.registry.create_client(client).await;
+    // No other client has its random id: one that was there is what an attempt before the last one wrote.
+    if let (Err(_), Some(secret_id)) = (&created, &client.secret_id) {
+        open.secrets.delete(secret_id).await?;
+    }
+    created?;
+    Ok(secret)
+}
+
+/// Makes the secret of a client that has none. One that is there was left behind by a command that did not end: nobody
+/// has been told it, or its client was to lose it.
+async fn make_secret(open: &OpenHome, client: &ClientId) -> Result<SecretString, Failure> {
+    let (id, secret) = (secret_id(CLIENT_SECRET_PREFIX, client), generate_secret());
+    if !open.secrets.create(&id, &secret).await? {
+        open.secrets.delete(&id).await?;
+        if !open.secrets.create(&id, &secret).await? {
+            return Err(Failure::Message(format!("client {client} is getting a secret from somebody else: try again")));
+        }
+    }
+    Ok(secret)
+}
+
+async fn update(open: &OpenHome, json: bool, client_id: &str, change: ClientChange) -> Result<(), Failure> {
+    if given::is_empty(&change) {
+        let message = "say what to change: `northstar client update --help` lists it";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let id = find(open, client_id).await?.client_id;
+    let changed = audited("client.update", Some(&id), write_change(open, &id, &change).await)?;
+    let secret = changed.new_secret.as_ref();
+    if json {
+        let mut document = show::document(open, &changed.client).await?;
+        document["tokens_cut"] = json!(changed.cut);
+        return output::json(&with_secret(document, secret));
+    }
+    show::print(open, &changed.client).await?;
+    print_secret(secret)?;
+    tell_cut(&changed);
     Ok(())
 }
 
-async fn list(open: &OpenHome, json: bool) -> Result<(), Failure> {
-    let clients = open.registry.clients().await?;
-    if json {
-        return output::json(&clients);
+async fn set_status(
+    open: &OpenHome,
+    json: bool,
+    client_id: &str,
+    status: ClientStatus,
+    action: &'static str,
+) -> Result<(), Failure> {
+    let id = find(open, client_id).await?.client_id;
+    let change = ClientChange { status: Some(status), ..ClientChange::default() };
+    let changed = audited(action, Some(&id), write_change(open, &id, &change).await)?;
+    show::show(open, json, &changed.client).await?;
+    if !json {
+        tell_cut(&changed);
     }
-    let rows = clients.iter().map(|client| {
-        vec![
-            client.client_id.to_string(),
-            client.name.clone(),
-            status(client).to_owned(),
-            servers(client),
-            client.scopes.to_string(),
-            values::show_time(client.created_at),
-        ]
-    });
-    output::table(&["client_id", "name", "status", "servers", "scopes", "created"], rows.collect())
-}
-
-fn show(client: &Client, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::json(client);
-    }
-    let methods: Vec<&str> = client.auth_methods.iter().map(|method| method.as_str()).collect();
-    for (name, value) in [
-        ("client_id", client.client_id.to_string()),
-        ("name", client.name.clone()),
-        ("status", status(client).to_owned()),
-        ("servers", servers(client)),
-        ("scopes", client.scopes.to_string()),
-        ("default scopes", client.default_scopes.to_string()),
-        ("auth methods", methods.join(", ")),
-        ("token lifetime", format!("{} s", client.token_lifetime)),
-        ("expires", client.expires_at.map_or_else(|| "never".to_owned(), values::show_time)),
-        ("created", values::show_time(client.created_at)),
-    ] {
-        output::line(&format!("{name:16}{value}"))?;
+    if status == ClientStatus::Active && !changed.client.is_usable(SystemTime::now()) {
+        eprintln!("It has expired: it gets tokens after `northstar client update {id} --expires DATE`.");
     }
     Ok(())
+}
+
+/// A change that has been written.
+struct Changed {
+    client: Client,
+    /// Whether the tokens of before are refused.
+    cut: bool,
+    new_secret: Option<SecretString>,
+}
+
+/// Changes a client. If somebody else does at the same time, reads it again and tries again.
+async fn write_change(open: &OpenHome, id: &ClientId, change: &ClientChange) -> Result<Changed, Failure> {
+    const ATTEMPTS: u32 = 8;
+    let mut new_secret = None;
+    for attempt in 1..=ATTEMPTS {
+        let now = SystemTime::now();
+        let before = open.registry.client_now(id).await?.ok_or_else(|| unknown(id.as_str()))?;
+        let client = changed(&before, change, now)?;
+        if (Client { version: before.version, ..client.clone() }) == before {
+            return Ok(Changed { client: before, cut: false, new_secret: None });
+        }
+        // As for a new client, the secret first.
+        if before.secret_id.is_none() && client.secret_id.is_some() && new_secret.is_none() {
+            new_secret = Some(make_secret(open, id).await?);
+        }
+        let cut = before.is_narrowed_by(&client);
+        let written = cut.then(|| open.revocations.cut_before(&client, now));
+        if open.registry.replace_client(&before, &client, written).await? {
+            if let (Some(secret_id), None) = (&before.secret_id, &client.secret_id) {
+                open.secrets.delete(secret_id).await?;
+            }
+            return Ok(Changed { client, cut, new_secret });
+        }
+        tokio::time::sleep(Duration::from_millis(20) * attempt).await;
+    }
+    Err(being_changed(id))
+}
+
+/// What a client is after a change. A client has keys as long as it may sign assertions, and a secret as long as it may
+/// authenticate with one.
+fn changed(before: &Client, change: &ClientChange, now: SystemTime) -> Result<Client, Failure> {
+    let mut client = before.changed(change.clone());
+    check_keys(&client, change)?;
+    if !given::signs_assertions(&client) {
+        client.keys = None;
+    }
+    match (needs_secret(&client.auth_methods), &client.secret_id) {
+        (true, None) => {
+            client.secret_id = Some(secret_id(CLIENT_SECRET_PREFIX, &client.client_id));
+            client.secrets_changed_at = seconds(now);
+        }
+        (false, Some(_)) => {
+            client.secret_id = None;
+            client.rotating = false;
+        }
+        _ => {}
+    }
+    Ok(client)
+}
+
+/// The record and the tokens first, then the secret; a run that ended in between is finished by the next one.
+async fn delete(open: &OpenHome, json: bool, client_id: &str, yes: bool) -> Result<(), Failure> {
+    let id = ClientId::parse(client_id).ok_or_else(|| unknown(client_id))?;
+    let left_secret = secret_id(CLIENT_SECRET_PREFIX, &id);
+    let name = match open.registry.client_now(&id).await? {
+        Some(client) => client.name,
+        None if open.secrets.describe(&left_secret).await?.is_some() => "deleted, but not its secret".to_owned(),
+        None => return Err(unknown(client_id)),
+    };
+    if !yes {
+        confirm(&format!("Delete client {id} ({name})? There is no way back. [y/N] "))?;
+    }
+    audited("client.delete", Some(&id), delete_all(open, &id).await)?;
+    if json {
+        return output::json(&json!({ "client_id": id.as_str(), "deleted": true }));
+    }
+    output::line(&format!("deleted {id}"))?;
+    eprintln!("The tokens it has are refused within 10 seconds.");
+    Ok(())
+}
+
+async fn delete_all(open: &OpenHome, id: &ClientId) -> Result<(), Failure> {
+    const ATTEMPTS: u32 = 8;
+    for attempt in 1..=ATTEMPTS {
+        let Some(client) = open.registry.client_now(id).await? else {
+            return Ok(open.secrets.delete(&secret_id(CLIENT_SECRET_PREFIX, id)).await?);
+        };
+        let cut = open.revocations.cut_all(&client, SystemTime::now());
+        // Read again either way: it is gone now, or it has been changed.
+        if !open.registry.delete_client(&client, cut).await? {
+            tokio::time::sleep(Duration::from_millis(20) * attempt).await;
+        }
+    }
+    Err(being_changed(id))
+}
+
+/// Asks on the terminal.
+fn confirm(question: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage("there is nobody to ask: add --yes to delete without a question".to_owned()));
+    }
+    write!(std::io::stderr(), "{question}")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    eprintln!("Nothing was deleted.");
+    Err(Failure::Answered)
+}
+
+fn with_secret(mut document: Value, secret: Option<&SecretString>) -> Value {
+    if let Some(secret) = secret {
+        document["client_secret"] = json!(secret.expose_secret());
+    }
+    document
+}
+
+fn print_secret(secret: Option<&SecretString>) -> Result<(), Failure> {
+    if let Some(secret) = secret {
+        output::line(&format!("client_secret  {}", secret.expose_secret()))?;
+        eprintln!("The secret is shown this once: store it now.");
+    }
+    Ok(())
+}
+
+fn tell_cut(changed: &Changed) {
+    if changed.cut {
+        eprintln!("The tokens it got before are refused within 10 seconds.");
+    }
 }
 
 async fn find(open: &OpenHome, client_id: &str) -> Result<Client, Failure> {
-    let unknown = || Failure::Message(format!("there is no client {client_id}: see `northstar client list`"));
-    let id = ClientId::parse(client_id).ok_or_else(unknown)?;
-    open.registry.client(&id).await?.ok_or_else(unknown)
+    let id = ClientId::parse(client_id).ok_or_else(|| unknown(client_id))?;
+    open.registry.client_now(&id).await?.ok_or_else(|| unknown(client_id))
 }
 
-fn status(client: &Client) -> &'static str {
-    match client.status {
-        ClientStatus::Disabled => "disabled",
-        ClientStatus::Active if client.is_usable(SystemTime::now()) => "active",
-        ClientStatus::Active => "expired",
-    }
+fn unknown(client_id: &str) -> Failure {
+    Failure::Message(format!("there is no client {client_id}: see `northstar client list`"))
 }
 
-fn servers(client: &Client) -> String {
-    let names: Vec<&str> = client.servers.iter().map(ServerName::as_str).collect();
-    names.join(", ")
+fn being_changed(id: &ClientId) -> Failure {
+    Failure::Message(format!("client {id} is being changed by somebody else at the same time: try again"))
 }
-
-async fn parse_servers(open: &OpenHome, names: &[String]) -> Result<Vec<ServerName>, Failure> {
-    let mut servers = Vec::new();
-    for name in names {
-        let known = match ServerName::parse(name) {
-            Some(name) => open.registry.server(&name).await?.map(|server| server.name),
-            None => None,
-        };
-        let server = known.ok_or_else(|| Failure::Usage(format!("there is no MCP server {name}")))?;
-        if !servers.contains(&server) {
-            servers.push(server);
-        }
-    }
-    if servers.is_empty() {
-        servers.push(ServerName::default_server());
-    }
-    Ok(servers)
-}
-
-fn parse_scopes(names: &[String]) -> Result<Scopes, Failure> {
-    if names.is_empty() {
-        return Ok(Scopes::READ);
-    }
-    Scopes::parse(&names.join(" ")).map_err(|error: ScopeError| Failure::Usage(error.to_string()))
-}
-
-fn parse_methods(names: &[String]) -> Vec<AuthMethod> {
-    let chosen = AuthMethod::ALL.into_iter().filter(|method| names.iter().any(|name| name == method.as_str()));
-    if names.is_empty() { AuthMethod::ALL.to_vec() } else { chosen.collect() }
-}
-
-const _: () = assert!(DEFAULT_TOKEN_LIFETIME == 15 * 60, "the help text of --token-lifetime names it");

@@ -3,10 +3,12 @@
 use std::time::SystemTime;
 
 use clap::Subcommand;
-use local::Home;
+use local::home::OpenHome;
+use local::{Home, rotation};
 use registry::client::seconds;
 use serde_json::{Value, json};
 
+use crate::commands::rotation::logged;
 use crate::output::{self, Failure};
 use crate::values;
 
@@ -15,12 +17,34 @@ use crate::values;
 pub enum Command {
     /// List the signing keys, the newest first
     List,
+    /// Make a new signing key; it is published at once and signs in 15 minutes, when every verifier knows it
+    Rotate,
 }
 
 /// Runs one of the commands.
 pub async fn run(home: &Home, json: bool, command: Command) -> Result<(), Failure> {
-    let Command::List = command;
-    let keys = home.open().await?.registry.public_keys().await?;
+    let open = home.open().await?;
+    match command {
+        Command::List => list(&open, json).await,
+        Command::Rotate => rotate(&open, json).await,
+    }
+}
+
+async fn rotate(open: &OpenHome, json: bool) -> Result<(), Failure> {
+    logged("key.rotate", None, rotation::rotate_signing_keys(open).await)?;
+    // The newest first.
+    let keys = open.registry.public_keys().await?;
+    let new =
+        keys.first().ok_or_else(|| Failure::Message("there is no signing key: run `northstar init`".to_owned()))?;
+    if json {
+        return output::json(&json!({ "kid": new.kid, "not_before": new.not_before }));
+    }
+    output::line(&format!("kid         {}", new.kid))?;
+    output::line(&format!("signs from  {}", values::show_time(new.not_before)))
+}
+
+async fn list(open: &OpenHome, json: bool) -> Result<(), Failure> {
+    let keys = open.registry.public_keys().await?;
     let now = seconds(SystemTime::now());
     let algorithm = |jwk: &str| {
         let jwk: Value = serde_json::from_str(jwk).unwrap_or_default();

@@ -1,10 +1,11 @@
 //! `northstar serve`.
 
 use std::fmt::Write as _;
+use std::io::Write;
 use std::path::Path;
 
 use clap::Args;
-use local::{Demo, Home, ServeOptions, Serving};
+use local::{Demo, Home, RequestLog, ServeOptions, Serving};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::DEFAULT_HOME;
@@ -29,6 +30,7 @@ pub struct Options {
 
 /// Serves until SIGINT or SIGTERM.
 pub async fn run(home: Home, options: Options) -> Result<(), Failure> {
+    request_log::write_to(Both(home.request_log()));
     http_api::function::log_panics();
     let stop_with_stdin = options.stop_with_stdin;
     let options = ServeOptions {
@@ -51,6 +53,22 @@ pub async fn run(home: Home, options: Options) -> Result<(), Failure> {
         })
         .await;
     Ok(())
+}
+
+/// Standard output and the home's request lines.
+struct Both(RequestLog);
+
+impl Write for Both {
+    /// A line that one of them does not take is lost there alone.
+    fn write(&mut self, lines: &[u8]) -> std::io::Result<usize> {
+        let kept = self.0.append(lines);
+        std::io::stdout().lock().write_all(lines).and(kept)?;
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// On a thread of its own, not one of the runtime's: the runtime would wait for it before the process ends.

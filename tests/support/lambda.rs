@@ -8,8 +8,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use black_box::functions::environment;
-use black_box::{Server, binary};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -21,6 +19,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::functions::environment;
+use crate::{Server, binary};
 
 /// Longest a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,7 +45,7 @@ struct Invocation {
 struct RuntimeApi {
     waiting: tokio::sync::Mutex<Option<mpsc::UnboundedReceiver<Invocation>>>,
     running: Mutex<HashMap<String, oneshot::Sender<Value>>>,
-    /// What the function reported to `/error` and `/init/error`; ours never does.
+    /// What the function reported to `/error` and `/init/error`: `rotate` when it refuses, the others never.
     reported: Mutex<Vec<String>>,
 }
 
@@ -64,12 +65,17 @@ impl Lambda {
 
     /// Starts a function with this environment and no other.
     pub async fn start_with(function: &str, environment: Vec<(&'static str, String)>) -> Lambda {
+        Lambda::start_program(Command::new(binary(function)), environment).await
+    }
+
+    /// Starts any program as a function, with this environment and no other.
+    pub async fn start_program(mut program: Command, environment: Vec<(&'static str, String)>) -> Lambda {
         let (events, waiting) = mpsc::unbounded_channel();
         let api = Arc::new(RuntimeApi { waiting: Some(waiting).into(), ..RuntimeApi::default() });
         let (address, serving) = serve(api.clone()).await;
         let output = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(output.path().join("log")).unwrap();
-        let child = Command::new(binary(function))
+        let child = program
             .env_clear()
             .envs(environment)
             .env("AWS_LAMBDA_RUNTIME_API", address)
@@ -176,6 +182,10 @@ async fn answer(api: Arc<RuntimeApi>, request: Request<Incoming>) -> Result<Resp
         }
         ("POST", ["invocation", _, "error"] | ["init", "error"]) => {
             api.reported.lock().unwrap().push(format!("{path}: {body}"));
+            // An invocation that fails is over too: what was reported is its answer.
+            if let Some(waiting) = api.running.lock().unwrap().remove(parts[1]) {
+                let _ = waiting.send(serde_json::from_str(&body).expect("an error is JSON"));
+            }
             accepted()
         }
         _ => panic!("the Runtime API has no {} {}", head.method, head.uri),

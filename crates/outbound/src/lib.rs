@@ -1,0 +1,219 @@
+//! Documents at addresses that somebody else named, such as the keys of a client: fetched without a way into our own
+//! network (OWASP, Server-Side Request Forgery).
+//!
+//! [`url`] says which URLs may be asked for, [`address`] which addresses may be connected to. Both hold in every request:
+//! the resolver of the HTTP client is ours, so that the address that is checked is the one that is connected to. Redirects
+//! are not followed, connections not kept.
+
+pub mod address;
+#[cfg(test)]
+mod fetch_tests;
+pub mod url;
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Connector, ConnectorBuilder};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
+
+pub use url::{Reach, Target, UrlError};
+
+/// How long a fetch may take, from the name to the last byte.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why there is no document.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The URL may not be fetched.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The host stands for an address that is not public.
+    #[error("the host resolves to an address that is not public")]
+    Address,
+    /// No address, no connection, no trusted certificate, or the connection broke.
+    #[error("the host cannot be reached")]
+    Unreachable(#[source] Box<dyn Error + Send + Sync>),
+    /// It took longer than 3 s.
+    #[error("the host did not answer within 3 s")]
+    TimedOut,
+    /// Another status than 200; redirects are not followed.
+    #[error("the host answered with status {0} instead of 200")]
+    Status(u16),
+    /// Another content type.
+    #[error("the answer is not JSON by its content type")]
+    ContentType,
+    /// Larger than the caller takes.
+    #[error("the answer is too large")]
+    TooLarge,
+}
+
+/// Fetches documents.
+#[derive(Clone)]
+pub struct Fetcher {
+    reach: Reach,
+    roots: Option<Arc<str>>,
+    // Made when it is needed: parsing the system's roots takes longer than the rest of a cold start.
+    connector: Arc<OnceLock<Connector>>,
+}
+
+impl Fetcher {
+    /// Fetches from public hosts, trusting the system's roots.
+    pub fn new() -> Fetcher {
+        Fetcher { reach: Reach::Public, roots: None, connector: Arc::default() }
+    }
+
+    /// Fetches from this machine too, for local runs and tests; `roots` (PEM) replaces the system's.
+    pub fn with_loopback(roots: Option<&str>) -> Fetcher {
+        Fetcher { reach: Reach::Loopback, roots: roots.map(Arc::from), connector: Arc::default() }
+    }
+
+    /// Whether a URL may be fetched, as far as the URL alone tells.
+    ///
+    /// # Errors
+    /// [`UrlError`] names the rule that is broken.
+    pub fn check(&self, url: &str) -> Result<Target, UrlError> {
+        Target::parse(url, self.reach)
+    }
+
+    /// Fetches a JSON document of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn get(&self, url: &str, max_bytes: usize) -> Result<Bytes, FetchError> {
+        let target = self.check(url)?;
+        tokio::time::timeout(TIMEOUT, self.get_without_limit_of_time(&target, max_bytes))
+            .await
+            .unwrap_or(Err(FetchError::TimedOut))
+    }
+
+    async fn get_without_limit_of_time(&self, target: &Target, max_bytes: usize) -> Result<Bytes, FetchError> {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_uri(target.as_uri().clone()).map_err(|_| UrlError::Malformed)?;
+        request.headers_mut().insert("accept", "application/json, application/jwk-set+json");
+        request.headers_mut().insert("user-agent", "northstar");
+        let response = self.connector().call(request).await.map_err(|error| match cause(&error) {
+            Some(NotPublic) => FetchError::Address,
+            None => FetchError::Unreachable(error.into()),
+        })?;
+        if response.status().as_u16() != 200 {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        if !is_json(response.headers().get("content-type").unwrap_or_default()) {
+            return Err(FetchError::ContentType);
+        }
+        read(response.into_body(), max_bytes).await
+    }
+
+    fn connector(&self) -> &Connector {
+        self.connector.get_or_init(|| {
+            let roots = match &self.roots {
+                Some(pem) => TrustStore::empty().with_pem_certificate(pem.as_bytes()),
+                None => TrustStore::default(),
+            };
+            ConnectorBuilder::default()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(TlsContext::builder().with_trust_store(roots).build().unwrap_or_default())
+                // A connection that is kept would outlive the check of its address.
+                .pool_max_idle_per_host(0)
+                .build_with_resolver(CheckedResolver { reach: self.reach })
+        })
+    }
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Fetcher::new()
+    }
+}
+
+async fn read(body: SdkBody, max_bytes: usize) -> Result<Bytes, FetchError> {
+    let mut stream = ByteStream::new(body);
+    let mut document = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| FetchError::Unreachable(error.into()))?;
+        if document.len() + chunk.len() > max_bytes {
+            return Err(FetchError::TooLarge);
+        }
+        document.extend_from_slice(&chunk);
+    }
+    Ok(Bytes::from(document))
+}
+
+/// `application/json` and whatever is derived from it (RFC 6839 §3.1), as `application/jwk-set+json`.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
+}
+
+/// Resolves names, and refuses a name whole if one of its addresses may not be connected to.
+#[derive(Clone, Debug)]
+struct CheckedResolver {
+    reach: Reach,
+}
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("an address of the host is not public")]
+struct NotPublic;
+
+impl ResolveDns for CheckedResolver {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::new(async move {
+            let found = tokio::net::lookup_host((name, 443)).await.map_err(ResolveDnsError::new)?;
+            let local = self.reach == Reach::Loopback && name == "localhost";
+            checked(found.map(|address| address.ip()).collect(), local).map_err(ResolveDnsError::new)
+        })
+    }
+}
+
+fn checked(addresses: Vec<IpAddr>, local: bool) -> Result<Vec<IpAddr>, NotPublic> {
+    let may = |address: &IpAddr| address::is_public(*address) || local && address.is_loopback();
+    if addresses.iter().all(may) { Ok(addresses) } else { Err(NotPublic) }
+}
+
+/// An error of a kind among the sources of another.
+fn cause<E: Error + Copy + 'static>(error: &(dyn Error + 'static)) -> Option<E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(*found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_with_one_private_address_among_public_ones_is_refused() {
+        let addresses = |text: &[&str]| text.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        assert!(checked(addresses(&["8.8.8.8", "2606:4700::1111"]), false).is_ok());
+        for hidden in ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fd00::1"] {
+            assert!(checked(addresses(&["8.8.8.8", hidden]), false).is_err(), "{hidden}");
+        }
+        assert!(checked(addresses(&["127.0.0.1", "::1"]), true).is_ok());
+        assert!(checked(addresses(&["127.0.0.1", "10.0.0.1"]), true).is_err(), "a local run reaches itself alone");
+    }
+
+    #[test]
+    fn json_is_told_by_its_content_type() {
+        for text in ["application/json", "Application/JSON; charset=utf-8", "application/jwk-set+json"] {
+            assert!(is_json(text), "{text}");
+        }
+        for text in
+            ["", "text/html", "text/json", "application/octet-stream", "application/jsonp", "json", "image/x+json"]
+        {
+            assert!(!is_json(text), "{text}");
+        }
+    }
+}
