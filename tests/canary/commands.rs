@@ -38,6 +38,7 @@ impl Commands<'_> {
             .arg("--home")
             .arg(self.home)
             .env_remove("NORTHSTAR_HOME")
+            .env_remove("NORTHSTAR_STACK")
             .envs(run::environment(self.run))
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())

@@ -34,7 +34,9 @@ fn run_json(home: &Path, arguments: &[&str]) -> (i32, Value) {
 /// Runs a command with more in the environment, and with what it reads on standard input.
 fn run_with(home: &Path, environment: &[(&str, &str)], input: &str, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(black_box::binary("northstar"));
-    for name in ["NORTHSTAR_HOME", "NORTHSTAR_CLIENT_ID", "NORTHSTAR_CLIENT_SECRET", "NORTHSTAR_PUBLIC_URL"] {
+    for name in
+        ["NORTHSTAR_HOME", "NORTHSTAR_STACK", "NORTHSTAR_CLIENT_ID", "NORTHSTAR_CLIENT_SECRET", "NORTHSTAR_PUBLIC_URL"]
+    {
         command.env_remove(name);
     }
     command

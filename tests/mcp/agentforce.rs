@@ -59,7 +59,7 @@ struct Agent<'a> {
 impl Agent<'_> {
     /// One request, written by hand: HTTP clients add an `Accept` of their own. What matters of the answer.
     fn ask(&self, method: &str, body: Option<Value>) -> String {
-        let host = self.server.url.strip_prefix("http://").unwrap();
+        let host = self.server.address();
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let mut head = format!(
             "{method} /mcp HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
@@ -90,8 +90,8 @@ fn summary(answer: &str) -> String {
     assert_eq!(value("mcp-session-id"), None);
     let mut parts = vec![status.to_owned()];
     parts.extend(value("allow").map(|allow| format!("allow: {allow}")));
-    parts.extend(value("content-type").map(str::to_owned));
     if !body.is_empty() {
+        parts.extend(value("content-type").map(str::to_owned));
         let json: Value = serde_json::from_str(body).unwrap();
         let names =
             json["result"]["tools"].as_array().map(|tools| tools.iter().map(|tool| tool["name"].clone()).collect());

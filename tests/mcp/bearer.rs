@@ -22,7 +22,10 @@ fn forged(server: &Server, scope: &str) -> String {
 /// Status, challenge, cache control and body: all that a refused caller sees.
 async fn refusal(server: &Server, request: reqwest::RequestBuilder) -> String {
     let response = request.header("content-type", "application/json").send().await.unwrap();
-    let [challenge, cached] = ["www-authenticate", "cache-control"].map(|name| header(server, &response, name));
+    let [challenge, again, cached] =
+        ["www-authenticate", "northstar-challenge", "cache-control"].map(|name| header(server, &response, name));
+    // The stack makes the one from the other.
+    assert_eq!(again, challenge);
     let (status, body) = read(response).await;
     format!("{status}\n{challenge}\n{cached}\n{body}")
 }

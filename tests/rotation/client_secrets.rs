@@ -6,7 +6,7 @@ use aws_clients::SecretStage;
 use registry::client::{generate_secret, seconds};
 use registry::{AuthMethod, Client, ClientStatus};
 use rotate::{RotationError, RotationEvent, Step, step};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::world::{Source, World, log_without_secrets, uuid};
 
@@ -198,13 +198,50 @@ async fn a_step_before_its_time_is_refused() {
         let secret_id = client.secret_id.as_deref().unwrap();
         let event = world.begin(secret_id).await;
         let code = async |step| world.send(&event, step).await.unwrap_err().code();
-        for step in [Step::SetSecret, Step::TestSecret, Step::FinishSecret] {
+        for step in [Step::SetSecret, Step::FinishSecret] {
             assert_eq!(code(step).await, "rotation_out_of_order", "{step:?} before createSecret");
         }
         world.send(&event, Step::CreateSecret).await.unwrap();
         for step in [Step::TestSecret, Step::FinishSecret] {
             assert_eq!(code(step).await, "rotation_out_of_order", "{step:?} before setSecret");
         }
+    }
+}
+
+/// Secrets Manager sends testSecret alone when rotation is turned on without rotating at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_of_the_function_succeeds_and_changes_nothing() {
+    for source in Source::ALL {
+        let world = World::new(source).await;
+        let client = world.new_client().await;
+        for secret_id in [client.secret_id.as_deref().unwrap(), &world.signing_keys] {
+            for has_the_current_value in [false, true] {
+                let (event, current) = (world.begin(secret_id).await, world.current(secret_id).await);
+                if has_the_current_value {
+                    world.secrets.put_pending(secret_id, &event.client_request_token, &current).await.unwrap();
+                }
+                let (keys, record) =
+                    (world.open.registry.public_keys().await.unwrap(), world.record(&client.client_id).await);
+                world.send(&event, Step::TestSecret).await.unwrap();
+                assert_eq!(world.record(&client.client_id).await, record);
+                assert_eq!(world.open.registry.public_keys().await.unwrap(), keys);
+                assert_eq!(world.current(secret_id).await.expose_secret(), current.expose_secret());
+                if secret_id != world.signing_keys || !has_the_current_value {
+                    let ended = world.send(&event, Step::FinishSecret).await.unwrap_err();
+                    assert_eq!(ended.code(), "rotation_out_of_order", "it is no rotation");
+                }
+                world.secrets.drop_label(secret_id, SecretStage::Pending).await.unwrap();
+            }
+        }
+        // As the stack's template makes it.
+        world.secrets.put_current(&world.signing_keys, &SecretString::from("[]")).await.unwrap();
+        let event = world.begin(&world.signing_keys).await;
+        world
+            .secrets
+            .put_pending(&world.signing_keys, &event.client_request_token, &SecretString::from("[]"))
+            .await
+            .unwrap();
+        world.send(&event, Step::TestSecret).await.unwrap();
     }
 }
 

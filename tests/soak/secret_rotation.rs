@@ -11,12 +11,11 @@ use black_box::report;
 use fastrand::Rng;
 use local::gateway::{self, HttpApi, Routes};
 use local::home::{CLIENT_SECRET_PREFIX, SIGNING_KEYS};
-use local::rotation::retire_previous;
 use local::store::{CONFIG_TABLE, STATE_TABLE};
 use registry::client::seconds;
-use registry::{Client, PublicUrl};
+use registry::{Client, ClientSecrets, PublicUrl, SecretInUse};
 use rotate::config::{KEY_LEAD, SECRET_SETTLES_IN, TOKEN_PATIENCE};
-use rotate::{RotationError, RotationEvent, SecretInUse, Step};
+use rotate::{RotationError, RotationEvent, Step};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -171,7 +170,10 @@ impl Load {
             sleep(Duration::from_millis(200)).await;
         }
         let start = Instant::now();
-        assert!(retire_previous(&rotation.deployment.open, &rotation.client).await.unwrap());
+        let open = &rotation.deployment.open;
+        let (registry, revocations, secrets) = (&open.registry, &open.revocations, &open.secrets);
+        let of_clients = ClientSecrets { registry, revocations, secrets };
+        assert!(of_clients.retire_previous(&rotation.client).await.unwrap());
         if !is_full() {
             // No wait for what a process remembers: what it refuses makes it read the registration.
             for process in 0..PROCESSES {

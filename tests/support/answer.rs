@@ -68,6 +68,8 @@ impl Answer {
         // RFC 9110 §15.5.2: a challenge on every 401, and on no other answer.
         let challenge = (status == 401).then_some("Basic realm=\"northstar\"");
         assert_eq!(self.header("www-authenticate"), challenge, "{what}");
+        // API Gateway renames it; the stack makes it from this one.
+        assert_eq!(self.header("northstar-challenge"), challenge, "{what}");
         assert_eq!(self.header("retry-after").is_some(), matches!(status, 429 | 503), "{what}");
         assert_no_internals(&self.body);
     }
@@ -147,7 +149,7 @@ pub fn demo(server: &Server) -> (String, String) {
 
 /// A request written by hand, with `Connection: close` in it; status, head and body.
 pub fn raw(server: &Server, request: impl AsRef<[u8]>) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(request.as_ref()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

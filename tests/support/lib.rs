@@ -33,8 +33,11 @@ pub struct Server {
     pub client_id: String,
     /// Its secret.
     pub client_secret: String,
+    /// Where requests go: the same, unless it is deployed elsewhere.
+    front: String,
     home: Home,
-    child: Child,
+    /// None when it is deployed elsewhere: see [`shared`].
+    child: Option<Child>,
     http: reqwest::Client,
 }
 
@@ -43,10 +46,18 @@ enum Home {
     Shared(PathBuf),
 }
 
+/// Names a JSON file, `{"url", "front", "home", "client_id", "client_secret"}`, when a stack answers in place of a server
+/// of our own: its public URL, where requests to it go, and the home whose tables and secrets it has.
+/// `tests/infra/test_black_box.py` sets it.
+const DEPLOYED: &str = "NORTHSTAR_TEST_THROUGH";
+
 /// The server that tests share when they change nothing that another test could see.
 pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
-    SHARED.get_or_init(|| Server::start(&[]))
+    SHARED.get_or_init(|| match std::env::var_os(DEPLOYED) {
+        Some(file) => Server::deployed(Path::new(&file)),
+        None => Server::start(&[]),
+    })
 }
 
 impl Server {
@@ -66,7 +77,22 @@ impl Server {
         Server::start_at(Home::Shared(home.to_owned()), 0, &[], environment)
     }
 
+    fn deployed(file: &Path) -> Server {
+        let given: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let field = |name: &str| given[name].as_str().unwrap_or_else(|| panic!("no {name} in {DEPLOYED}")).to_owned();
+        Server {
+            url: field("url"),
+            front: field("front"),
+            client_id: field("client_id"),
+            client_secret: field("client_secret"),
+            home: Home::Shared(PathBuf::from(field("home"))),
+            child: None,
+            http: http_client(),
+        }
+    }
+
     fn start_at(home: Home, port: u16, arguments: &[&str], environment: &[(&'static str, String)]) -> Server {
+        assert!(std::env::var_os(DEPLOYED).is_none(), "a server of its own says nothing of one that is deployed");
         let path = home.path().to_owned();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(path.join("stdout.log")).unwrap();
         let before = std::fs::read_to_string(path.join("stdout.log")).unwrap_or_default().len();
@@ -75,6 +101,7 @@ impl Server {
             .arg(&path)
             .args(arguments)
             .env_remove("NORTHSTAR_HOME")
+            .env_remove("NORTHSTAR_STACK")
             .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
@@ -83,18 +110,15 @@ impl Server {
             .expect("northstar starts");
         let mut server = Server {
             url: String::new(),
+            front: String::new(),
             client_id: String::new(),
             client_secret: String::new(),
             home,
-            child,
-            // No pool: every test has a runtime of its own, and a connection does not outlive its runtime.
-            http: reqwest::Client::builder()
-                .timeout(Duration::from_secs(40))
-                .pool_max_idle_per_host(0)
-                .build()
-                .expect("an HTTP client can be made"),
+            child: Some(child),
+            http: http_client(),
         };
-        server.url = server.wait_until_it_listens(before);
+        server.front = server.wait_until_it_listens(before);
+        server.url = server.front.clone();
         let demo: Value = serde_json::from_slice(&std::fs::read(path.join("demo.json")).unwrap()).unwrap();
         server.client_id = demo["client_id"].as_str().unwrap().to_owned();
         server.client_secret = demo["client_secret"].as_str().unwrap().to_owned();
@@ -108,7 +132,7 @@ impl Server {
             if let Some(line) = output[from..].lines().find_map(|line| line.strip_prefix("listening on ")) {
                 return line.to_owned();
             }
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child().try_wait().unwrap() {
                 panic!("northstar serve ended with {status}:\n{output}");
             }
             assert!(start.elapsed() < Duration::from_secs(60), "northstar serve does not listen:\n{output}");
@@ -123,7 +147,11 @@ impl Server {
 
     /// Process id of the server.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().expect(NOT_HERE).id()
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect(NOT_HERE)
     }
 
     /// Where its DynamoDB is.
@@ -140,14 +168,14 @@ impl Server {
 
     /// Closes its standard input and waits for its end.
     pub fn end_with_stdin(&mut self) -> ExitStatus {
-        drop(self.child.stdin.take());
+        drop(self.child().stdin.take());
         self.wait_for_end()
     }
 
     fn wait_for_end(&mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child().try_wait().unwrap() {
                 return status;
             }
             assert!(start.elapsed() < Duration::from_secs(60), "northstar serve does not end:\n{}", self.log());
@@ -157,6 +185,7 @@ impl Server {
 
     /// Everything it has written so far: banner, request lines, errors.
     pub fn log(&self) -> String {
+        assert!(self.child.is_some(), "{NOT_HERE}");
         std::fs::read_to_string(self.home().join("stdout.log")).unwrap_or_default()
     }
 
@@ -190,7 +219,31 @@ impl Server {
     /// A request to a path.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        self.http.request(method, format!("{}{path}", self.url))
+        self.tell_of_request();
+        self.http.request(method, format!("{}{path}", self.front))
+    }
+
+    /// Its URL with the other scheme, and with another name of its host: neither is its own.
+    pub fn near_urls(&self) -> [String; 2] {
+        let (scheme, host) = self.url.split_once("://").unwrap();
+        let other_scheme = if scheme == "http" { "https" } else { "http" };
+        let other_host =
+            if host.starts_with("127.") { host.replace("127.0.0.1", "localhost") } else { format!("{host}.") };
+        [format!("{other_scheme}://{host}"), format!("{scheme}://{other_host}")]
+    }
+
+    /// Host and port, for a request written by hand.
+    pub fn address(&self) -> &str {
+        self.tell_of_request();
+        self.front.trim_start_matches("http://")
+    }
+
+    /// Which tests reach what is deployed, for who counts them.
+    fn tell_of_request(&self) {
+        if self.child.is_none() {
+            let line = format!("through: {}\n", std::thread::current().name().unwrap_or_default());
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
     }
 
     /// A token request of the demo client, its secret in the body, with more parameters.
@@ -251,9 +304,20 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
+}
+
+/// Why a test fails that may not run against what is deployed.
+const NOT_HERE: &str = "the process of a deployed server and its log are not here";
+
+/// No pool: every test has a runtime of its own, and a connection does not outlive its runtime.
+fn http_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(40)).pool_max_idle_per_host(0);
+    client.build().expect("an HTTP client can be made")
 }
 
 impl Home {
@@ -282,6 +346,7 @@ pub fn command(home: &Path, arguments: &[&str]) -> Output {
         .arg("--home")
         .arg(home)
         .env_remove("NORTHSTAR_HOME")
+        .env_remove("NORTHSTAR_STACK")
         .env_remove("NORTHSTAR_CLIENT_ID")
         .env_remove("NORTHSTAR_CLIENT_SECRET")
         .env_remove("NORTHSTAR_PUBLIC_URL")

@@ -1,4 +1,4 @@
-//! Real APIs of Secrets Manager and CloudWatch Logs on this machine: ministack, as `.ci/tools ministack` installs it.
+//! Real APIs of Secrets Manager, CloudWatch Logs, DynamoDB and CloudFormation on this machine: ministack, as `.ci/tools ministack` installs it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -41,7 +41,7 @@ impl Ministack {
             .env("TMPDIR", scratch.path())
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
-            .env("SERVICES", "secretsmanager,logs")
+            .env("SERVICES", "secretsmanager,logs,dynamodb,cloudformation")
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("LOG_LEVEL", "WARNING")

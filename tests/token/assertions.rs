@@ -135,13 +135,14 @@ async fn an_assertion_may_be_written_in_more_ways_than_one() {
 async fn the_audience_is_the_issuer_and_nothing_else() {
     let signer = Signer::new(shared()).await;
     let url = &shared().url;
+    let [other_scheme, other_host] = shared().near_urls();
     for audience in [
         json!(format!("{url}/token")),
         json!(format!("{url}/")),
         json!(url.to_uppercase()),
         json!(format!(" {url}")),
-        json!(url.replace("http:", "https:")),
-        json!(url.replace("127.0.0.1", "localhost")),
+        json!(other_scheme),
+        json!(other_host),
         json!(format!("{url}/mcp")),
         json!(format!("{url}?")),
         json!([url, "https://other.example"]),

@@ -233,6 +233,7 @@ async fn a_resource_that_is_not_the_url_of_a_server_of_the_client_is_refused() {
     let server = shared();
     let url = &server.url;
     let port = url.rsplit(':').next().unwrap();
+    let [other_scheme, _] = server.near_urls();
     for resource in [
         "/mcp".to_owned(),
         "mcp".to_owned(),
@@ -266,8 +267,8 @@ async fn a_resource_that_is_not_the_url_of_a_server_of_the_client_is_refused() {
         format!("{url}/mcp\0"),
         format!("{url}/mcp {url}/mcp"),
         format!("{url}/mcp,{url}/mcp"),
-        url.replacen("http://", "https://", 1) + "/mcp",
-        url.replacen("http://", "HTTP://", 1) + "/mcp",
+        format!("{other_scheme}/mcp"),
+        url.replacen("http", "HTTP", 1) + "/mcp",
         format!("http://localhost:{port}/mcp"),
         format!("http://127.0.0.1.a.example:{port}/mcp"),
         format!("http://user@127.0.0.1:{port}/mcp"),

@@ -73,6 +73,11 @@ impl SecretDescription {
     pub fn version_at(&self, stage: SecretStage) -> Option<&str> {
         self.stages.iter().find(|(_, stages)| stages.contains(&stage)).map(|(id, _)| id.as_str())
     }
+
+    /// The version that has a label, unless it is the current one as well.
+    pub fn other_version_at(&self, stage: SecretStage) -> Option<&str> {
+        self.version_at(stage).filter(|version| Some(*version) != self.version_at(SecretStage::Current))
+    }
 }
 
 /// Why a secret cannot be read or written. A secret that does not exist is no error of a read.
@@ -164,7 +169,7 @@ impl Secrets {
     /// [`SecretsError`] when the source does not answer.
     pub async fn describe(&self, id: &str) -> Result<Option<SecretDescription>, SecretsError> {
         match self {
-            Secrets::SecretsManager(client) => match client.describe_secret().secret_id(id).send().await {
+            Secrets::SecretsManager(client) => match Box::pin(client.describe_secret().secret_id(id).send()).await {
                 Ok(output) => Ok(Some(SecretDescription {
                     name: output.name.unwrap_or_default(),
                     rotation_enabled: output.rotation_enabled.unwrap_or_default(),
@@ -208,6 +213,33 @@ impl Secrets {
                 let version = FileVersion { value, stages: BTreeSet::from([SecretStage::Current]) };
                 content.insert(id.to_owned(), BTreeMap::from([(new_version_id(), version)]));
                 Ok(true)
+            }),
+        }
+    }
+
+    /// Makes a new version the current one at once; the one before becomes the previous one.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer, or has no such secret.
+    pub async fn put_current(&self, id: &str, value: &SecretString) -> Result<(), SecretsError> {
+        match self {
+            Secrets::SecretsManager(client) => {
+                let put = client.put_secret_value().secret_id(id).secret_string(value.expose_secret());
+                let put = Box::pin(put.version_stages(SecretStage::Current.as_str()).send()).await;
+                put.map(|_| ()).map_err(|error| SecretsError::SecretsManager(Box::new(error)))
+            }
+            Secrets::File(path) => change_file(path, |content| {
+                let versions = content.get_mut(id).ok_or(SecretsError::Conflict("there is no such secret"))?;
+                let at = |(id, version): (&String, &FileVersion)| {
+                    version.stages.contains(&SecretStage::Current).then(|| id.clone())
+                };
+                let (before, new) = (versions.iter().find_map(at), new_version_id());
+                let value = Some(value.expose_secret().to_owned());
+                versions.insert(new.clone(), FileVersion { value, ..FileVersion::default() });
+                label(versions, SecretStage::Current, Some(&new));
+                label(versions, SecretStage::Previous, before.as_deref());
+                versions.retain(|_, version| !version.stages.is_empty());
+                Ok(())
             }),
         }
     }
@@ -279,6 +311,27 @@ impl Secrets {
         }
     }
 
+    /// Takes a label away from a version that is not the current one. `false`: there is none.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer, or the label has just been moved.
+    pub async fn drop_label(&self, id: &str, stage: SecretStage) -> Result<bool, SecretsError> {
+        let secret = self.describe(id).await?;
+        let Some(version) = secret.as_ref().and_then(|secret| secret.other_version_at(stage)) else { return Ok(false) };
+        self.move_stage(id, stage, Some(version), None).await?;
+        Ok(true)
+    }
+
+    /// Lets a function rotate a secret when it is asked to; there is no schedule. Secrets Manager tries the function out.
+    ///
+    /// # Errors
+    /// [`SecretsError`] when the source does not answer, or Secrets Manager may not invoke the function.
+    pub async fn enable_rotation(&self, id: &str, function_arn: &str) -> Result<(), SecretsError> {
+        let Secrets::SecretsManager(client) = self else { return Ok(()) };
+        let enable = client.rotate_secret().secret_id(id).rotation_lambda_arn(function_arn).rotate_immediately(false);
+        Box::pin(enable.send()).await.map(|_| ()).map_err(|error| SecretsError::SecretsManager(Box::new(error)))
+    }
+
     /// Begins a rotation: Secrets Manager labels a new version `AWSPENDING` and invokes the rotation function; a file
     /// only gets the label. Returns the id of the new version.
     ///
@@ -286,7 +339,7 @@ impl Secrets {
     /// [`SecretsError`] when the source does not answer, or another rotation is under way.
     pub async fn begin_rotation(&self, id: &str) -> Result<String, SecretsError> {
         match self {
-            Secrets::SecretsManager(client) => match client.rotate_secret().secret_id(id).send().await {
+            Secrets::SecretsManager(client) => match Box::pin(client.rotate_secret().secret_id(id).send()).await {
                 Ok(output) => Ok(output.version_id.unwrap_or_default()),
                 Err(error) => Err(SecretsError::SecretsManager(Box::new(error))),
             },
@@ -472,7 +525,12 @@ mod tests {
         assert_eq!(described.version_at(SecretStage::Current), Some(second.as_str()));
         assert_eq!(described.version_at(SecretStage::Previous), Some(first.as_str()));
         assert_eq!(described.version_at(SecretStage::Pending), None);
-        secrets.move_stage("a", SecretStage::Previous, Some(&first), None).await.unwrap();
+        secrets.put_current("a", &SecretString::from("fourth")).await.unwrap();
+        let described = secrets.describe("a").await.unwrap().unwrap();
+        assert_eq!(described.version_at(SecretStage::Previous), Some(second.as_str()));
+        assert_eq!(described.stages.len(), 2, "{described:?}");
+        let current = secrets.get("a", SecretStage::Current).await.unwrap().unwrap();
+        assert_eq!(current.value.expose_secret(), "fourth");
         assert!(secrets.get_version("a", &first).await.unwrap().is_none(), "a version without a label is forgotten");
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use local::Home;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::output::Failure;
+use crate::place::Place;
+use crate::stack::Stack;
 
 /// The revision of the protocol that `call` speaks.
 const REVISION: &str = "2026-07-28";
@@ -35,25 +36,26 @@ pub struct Token {
 
 impl Caller {
     /// The client that the environment names (`NORTHSTAR_CLIENT_ID`, `NORTHSTAR_CLIENT_SECRET`,
-    /// `NORTHSTAR_PUBLIC_URL`), else the demo client of the home. Each variable overrides by itself.
+    /// `NORTHSTAR_PUBLIC_URL`), else the demo client of the home. Each variable overrides by itself. A stack has no demo
+    /// client, and a URL of its own.
     ///
     /// # Errors
     /// When there is neither.
-    pub fn find(home: &Home) -> Result<Caller, Failure> {
-        let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let named = (set("NORTHSTAR_CLIENT_ID"), set("NORTHSTAR_CLIENT_SECRET"));
+    pub async fn find(place: &Place) -> Result<Caller, Failure> {
+        let named = client_of_environment()?;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(35)).build()?;
-        let (public_url, client_id, client_secret) = match (named, set("NORTHSTAR_PUBLIC_URL")) {
-            ((Some(id), Some(secret)), Some(url)) => (url, id, secret),
-            ((Some(id), Some(secret)), None) => (home.demo()?.public_url, id, secret),
-            ((None, None), url) => {
+        let (public_url, client_id, client_secret) = match (place, named, set("NORTHSTAR_PUBLIC_URL")) {
+            (Place::Stack(name), Some((id, secret)), _) => (Stack::find(name).await?.public_url, id, secret),
+            (Place::Stack(name), None, _) => return Err(Failure::Usage(no_client(name))),
+            (Place::Home(_), Some((id, secret)), Some(url)) => (url, id, secret),
+            (Place::Home(home), Some((id, secret)), None) => (home.demo()?.public_url, id, secret),
+            (Place::Home(home), None, url) => {
                 let demo = home.demo()?;
-                (url.unwrap_or(demo.public_url), demo.client_id, demo.client_secret)
+                (url.unwrap_or(demo.public_url), demo.client_id, SecretString::from(demo.client_secret))
             }
-            _ => return Err(Failure::Usage("set both NORTHSTAR_CLIENT_ID and NORTHSTAR_CLIENT_SECRET".to_owned())),
         };
         let public_url = public_url.trim_end_matches('/').to_owned();
-        Ok(Caller { public_url, client_id, client_secret: SecretString::from(client_secret), http })
+        Ok(Caller { public_url, client_id, client_secret, http })
     }
 
     /// The URL of a server.
@@ -161,6 +163,28 @@ fn refused(url: &str, status: reqwest::StatusCode, body: &[u8]) -> Failure {
         }
         Err(_) => format!("{url} says {status}"),
     })
+}
+
+/// The id and the secret of `NORTHSTAR_CLIENT_ID` and `NORTHSTAR_CLIENT_SECRET`.
+///
+/// # Errors
+/// When one is set without the other.
+pub fn client_of_environment() -> Result<Option<(String, SecretString)>, Failure> {
+    match (set("NORTHSTAR_CLIENT_ID"), set("NORTHSTAR_CLIENT_SECRET")) {
+        (Some(id), Some(secret)) => Ok(Some((id, SecretString::from(secret)))),
+        (None, None) => Ok(None),
+        _ => Err(Failure::Usage("set both NORTHSTAR_CLIENT_ID and NORTHSTAR_CLIENT_SECRET".to_owned())),
+    }
+}
+
+fn no_client(stack: &str) -> String {
+    format!(
+        "set NORTHSTAR_CLIENT_ID and NORTHSTAR_CLIENT_SECRET: who is asking? `northstar client create NAME --stack {stack}` makes a client"
+    )
+}
+
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

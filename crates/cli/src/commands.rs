@@ -3,10 +3,12 @@
 pub mod audit;
 pub mod call;
 pub mod client;
+pub mod doctor;
 pub mod import;
 pub mod init;
 pub mod key;
 pub mod rotation;
+pub mod salesforce;
 pub mod serve;
 pub mod token;
 
@@ -17,7 +19,7 @@ use registry::ClientId;
 use crate::output::Failure;
 
 /// The outcome of a command that did not work; what it printed says why.
-const FAILED: &str = "command_failed";
+pub const FAILED: &str = "command_failed";
 
 /// Writes the line of a command that changed something, or failed to; what made no sense or was not confirmed leaves none.
 pub fn audited<T>(action: &'static str, client: Option<&ClientId>, done: Result<T, Failure>) -> Result<T, Failure> {

@@ -5,19 +5,18 @@
 mod client_of_functions;
 mod commands;
 mod output;
+mod place;
+mod stack;
 mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use local::Home;
 
-use commands::{audit, call, client, import, init, key, serve, token};
+use commands::{audit, call, client, doctor, import, init, key, salesforce, serve, token};
 use output::Failure;
-
-/// Where a local run keeps its state unless told otherwise.
-const DEFAULT_HOME: &str = ".northstar";
+use place::Place;
 
 /// MCP endpoints on AWS Lambda for Salesforce Agentforce.
 #[derive(Parser)]
@@ -31,9 +30,13 @@ struct Cli {
 
 #[derive(Args)]
 struct Shared {
-    /// Directory of the local run: its tables, secrets and demo client
-    #[arg(long, global = true, env = "NORTHSTAR_HOME", default_value = DEFAULT_HOME, value_name = "DIR")]
-    home: PathBuf,
+    /// Directory of the local run: its tables, secrets and demo client [env: NORTHSTAR_HOME] [default: .northstar]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Work on a deployed stack instead of a local run: its name in CloudFormation, in the region and with the credentials
+    /// of the AWS environment [env: NORTHSTAR_STACK]
+    #[arg(long, global = true, value_name = "NAME")]
+    stack: Option<String>,
     /// Print one JSON document instead of text for people
     #[arg(long, global = true)]
     json: bool,
@@ -45,8 +48,8 @@ enum Command {
     Serve(serve::Options),
     /// Make the first signing key, the state key and the default server; run again, it changes nothing
     Init,
-    /// Get an access token, or revoke one, as a client: the demo client, or NORTHSTAR_CLIENT_ID, NORTHSTAR_CLIENT_SECRET
-    /// and NORTHSTAR_PUBLIC_URL
+    /// Get an access token, or revoke one, as a client: the demo client of a local run, or NORTHSTAR_CLIENT_ID and
+    /// NORTHSTAR_CLIENT_SECRET, at NORTHSTAR_PUBLIC_URL or the stack
     Token(token::Options),
     /// Call a tool over MCP, as a client
     Call(call::Options),
@@ -61,26 +64,17 @@ enum Command {
     Audit(audit::Command),
     /// Import a CSV or JSON file into a business table; run again, it changes nothing
     Import(import::Options),
+    Doctor(doctor::Options),
+    /// Write the Salesforce project that connects Agentforce, and compare an org with the server
+    #[command(subcommand)]
+    Salesforce(salesforce::Command),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { shared, command } = Cli::parse();
-    let home = Home::new(shared.home);
-    // `serve` prints its lines too.
-    if !matches!(command, Command::Serve(_)) {
-        request_log::write_to(home.request_log());
-    }
-    let done = match command {
-        Command::Serve(options) => serve::run(home, options).await,
-        Command::Init => init::run(&home, shared.json).await,
-        Command::Token(options) => token::run(&home, shared.json, options).await,
-        Command::Call(options) => call::run(&home, shared.json, options).await,
-        Command::Client(command) => client::run(&home, shared.json, command).await,
-        Command::Key(command) => key::run(&home, shared.json, command).await,
-        Command::Audit(command) => audit::run(&home, shared.json, command).await,
-        Command::Import(options) => import::run(&home, shared.json, options).await,
-    };
+    // On the heap: the futures of the SDKs are large.
+    let done = Box::pin(run(shared, command)).await;
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Answered) => ExitCode::FAILURE,
@@ -92,5 +86,31 @@ async fn main() -> ExitCode {
             eprintln!("error: {message}");
             ExitCode::from(2)
         }
+    }
+}
+
+async fn run(shared: Shared, command: Command) -> Result<(), Failure> {
+    let json = shared.json;
+    // It is the local run, whatever NORTHSTAR_STACK says.
+    if let Command::Serve(options) = command {
+        return serve::run(Place::home(shared.home, shared.stack)?, options).await;
+    }
+    let place = Place::find(shared.home, shared.stack)?;
+    match &place {
+        Place::Home(home) => request_log::write_to(home.request_log()),
+        // A stack has no log of its operators: whoever runs commands keeps what they print.
+        Place::Stack(_) => request_log::write_to(std::io::stderr()),
+    }
+    match command {
+        Command::Serve(_) => Ok(()),
+        Command::Init => init::run(&place, json).await,
+        Command::Token(options) => token::run(&place, json, options).await,
+        Command::Call(options) => call::run(&place, json, options).await,
+        Command::Client(command) => client::run(&place, json, command).await,
+        Command::Key(command) => key::run(&place, json, command).await,
+        Command::Audit(command) => audit::run(&place, json, command).await,
+        Command::Import(options) => import::run(&place, json, options).await,
+        Command::Doctor(options) => doctor::run(&place, json, options).await,
+        Command::Salesforce(command) => salesforce::run(&place, json, command).await,
     }
 }

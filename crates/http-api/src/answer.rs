@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 /// What a function returns to the runtime.
@@ -65,6 +65,16 @@ pub fn json_with_status(status: StatusCode, value: &impl Serialize) -> Response<
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The header that the stack makes `WWW-Authenticate` from: API Gateway renames that one when a function sends it.
+const CHALLENGE: HeaderName = HeaderName::from_static("northstar-challenge");
+
+/// Sets the challenge of a 401 or 403 (RFC 9110 §11.6.1), and once more under a name that arrives.
+pub fn set_challenge(response: &mut Response<Bytes>, challenge: HeaderValue) {
+    let headers = response.headers_mut();
+    headers.insert(CHALLENGE, challenge.clone());
+    headers.insert(header::WWW_AUTHENTICATE, challenge);
 }
 
 #[cfg(test)]

@@ -8,6 +8,6 @@ pub mod answer;
 pub mod event;
 pub mod function;
 
-pub use answer::{Answer, json, json_with_status};
+pub use answer::{Answer, json, json_with_status, set_challenge};
 pub use event::{ApiRequest, EventError};
 pub use function::{Invocation, answer_event, run};

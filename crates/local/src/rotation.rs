@@ -31,9 +31,6 @@ pub enum LocalRotationError {
     /// The client has none.
     #[error("client {0} has no secret: it authenticates with its own keys")]
     NoSecret(registry::ClientId),
-    /// Somebody else deleted or changed it meanwhile.
-    #[error("client {0} is being changed by somebody else at the same time: try again")]
-    Busy(registry::ClientId),
     /// No token endpoint to try the new secret at.
     #[error("the new secret cannot be tried: no port on 127.0.0.1: {0}")]
     Listen(#[from] std::io::Error),
@@ -58,41 +55,12 @@ pub async fn rotate_client_secret(open: &OpenHome, client: &Client) -> Result<Se
     let secret_id = secret_of(client)?;
     match open.home().demo().ok().filter(|_| open.is_served()).and_then(|demo| PublicUrl::parse(&demo.public_url).ok())
     {
-        Some(public_url) => take_steps(open, &app(open, public_url), secret_id, &Step::ALL).await?,
+        Some(public_url) => take_steps(open, &app(open, public_url), secret_id).await?,
         None => {
             let endpoint = TokenEndpoint::start(open).await?;
-            take_steps(open, &app(open, endpoint.url.clone()), secret_id, &Step::ALL).await?;
+            take_steps(open, &app(open, endpoint.url.clone()), secret_id).await?;
         }
     }
-    current(open, secret_id, client).await
-}
-
-/// Refuses the previous secret of a client from now on. `false`: there was none.
-///
-/// # Errors
-/// [`LocalRotationError`].
-pub async fn retire_previous(open: &OpenHome, client: &Client) -> Result<bool, LocalRotationError> {
-    let secret_id = secret_of(client)?;
-    let retired = drop_label(open, secret_id, SecretStage::Previous).await?;
-    // Also when there was none: a run that ended in between has told nobody.
-    tell(open, client, false).await?;
-    Ok(retired)
-}
-
-/// Gives a client a new secret, refuses every earlier one at once, and cuts the tokens it has. Nothing is asked and
-/// nothing is tried: who holds the old secret may be anybody.
-///
-/// # Errors
-/// [`LocalRotationError`].
-pub async fn replace_compromised(open: &OpenHome, client: &Client) -> Result<SecretString, LocalRotationError> {
-    let secret_id = secret_of(client)?;
-    for label in [SecretStage::Pending, SecretStage::Previous] {
-        drop_label(open, secret_id, label).await?;
-    }
-    let steps = [Step::CreateSecret, Step::SetSecret, Step::FinishSecret];
-    take_steps(open, &app(open, nowhere()), secret_id, &steps).await?;
-    drop_label(open, secret_id, SecretStage::Previous).await?;
-    tell(open, client, true).await?;
     current(open, secret_id, client).await
 }
 
@@ -102,26 +70,20 @@ pub async fn replace_compromised(open: &OpenHome, client: &Client) -> Result<Sec
 /// [`LocalRotationError`]; refused while the newest key does not sign yet.
 pub async fn rotate_signing_keys(open: &OpenHome) -> Result<(), LocalRotationError> {
     let app = app(open, nowhere());
-    match take_steps(open, &app, SIGNING_KEYS, &Step::ALL).await {
+    match take_steps(open, &app, SIGNING_KEYS).await {
         // What another run had left behind was too old to go on with.
-        Err(LocalRotationError::Rotation(RotationError::TooLate)) => {
-            take_steps(open, &app, SIGNING_KEYS, &Step::ALL).await
-        }
+        Err(LocalRotationError::Rotation(RotationError::TooLate)) => take_steps(open, &app, SIGNING_KEYS).await,
         done => done,
     }
 }
 
-async fn take_steps(
-    open: &OpenHome,
-    app: &rotate::App,
-    secret_id: &str,
-    steps: &[Step],
-) -> Result<(), LocalRotationError> {
-    let version_id = match label_of(open, secret_id, SecretStage::Pending).await? {
-        Some(left_behind) => left_behind,
+async fn take_steps(open: &OpenHome, app: &rotate::App, secret_id: &str) -> Result<(), LocalRotationError> {
+    let secret = open.secrets.describe(secret_id).await?;
+    let version_id = match secret.as_ref().and_then(|secret| secret.other_version_at(SecretStage::Pending)) {
+        Some(left_behind) => left_behind.to_owned(),
         None => open.secrets.begin_rotation(secret_id).await?,
     };
-    for &step in steps {
+    for step in Step::ALL {
         let event = RotationEvent { step, secret_id: secret_id.to_owned(), client_request_token: version_id.clone() };
         rotate::step(app, &event, SystemTime::now()).await?;
     }
@@ -151,35 +113,6 @@ fn nowhere() -> PublicUrl {
 
 fn secret_of(client: &Client) -> Result<&str, LocalRotationError> {
     client.secret_id.as_deref().ok_or_else(|| LocalRotationError::NoSecret(client.client_id.clone()))
-}
-
-/// The version that has a label, unless it is the current one as well.
-async fn label_of(open: &OpenHome, secret_id: &str, stage: SecretStage) -> Result<Option<String>, LocalRotationError> {
-    let Some(secret) = open.secrets.describe(secret_id).await? else { return Ok(None) };
-    let version = secret.version_at(stage).filter(|version| Some(*version) != secret.version_at(SecretStage::Current));
-    Ok(version.map(str::to_owned))
-}
-
-async fn drop_label(open: &OpenHome, secret_id: &str, stage: SecretStage) -> Result<bool, LocalRotationError> {
-    let Some(version) = label_of(open, secret_id, stage).await? else { return Ok(false) };
-    open.secrets.move_stage(secret_id, stage, Some(&version), None).await?;
-    Ok(true)
-}
-
-/// Lets everybody read the secrets of a client anew, and cuts its tokens if they are to be refused.
-async fn tell(open: &OpenHome, client: &Client, cut: bool) -> Result<(), LocalRotationError> {
-    const ATTEMPTS: usize = 8;
-    for _ in 0..ATTEMPTS {
-        let now = SystemTime::now();
-        let earlier = open.registry.client_now(&client.client_id).await?;
-        let earlier = earlier.ok_or(RotationError::UnknownSecret)?;
-        let client = earlier.with_changed_secrets(now);
-        let cut = cut.then(|| open.revocations.cut_before(&client, now));
-        if open.registry.replace_client(&earlier, &client, cut).await? {
-            return Ok(());
-        }
-    }
-    Err(LocalRotationError::Busy(client.client_id.clone()))
 }
 
 async fn current(open: &OpenHome, secret_id: &str, client: &Client) -> Result<SecretString, LocalRotationError> {

@@ -3,13 +3,16 @@
 use std::time::SystemTime;
 
 use aws_clients::{SecretStage, Secrets, SecretsError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use crate::client::{random_text, seconds};
 use crate::key::{PrivateKeyRecord, read_keys, to_publish, write_keys};
 use crate::server::Server;
 use crate::store::{Registry, RegistryError};
+
+/// The secret of the signing keys before the first one is made.
+const NO_KEYS: &str = "[]";
 
 /// What `init` made; `false` is what there was already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -51,11 +54,13 @@ pub async fn init(
     now: SystemTime,
 ) -> Result<InitReport, InitError> {
     let made_signing_key = match secrets.get(signing_keys, SecretStage::Current).await? {
-        Some(_) => false,
-        None => {
-            let first = PrivateKeyRecord::generate(seconds(now))?;
-            secrets.create(signing_keys, &write_keys(&[first])).await?
+        // As the stack's template makes it.
+        Some(secret) if secret.value.expose_secret().trim() == NO_KEYS => {
+            secrets.put_current(signing_keys, &first_key(now)?).await?;
+            true
         }
+        Some(_) => false,
+        None => secrets.create(signing_keys, &first_key(now)?).await?,
     };
     // Published from the secret, whoever made it: a run that ended in between is completed here.
     publish(registry, secrets, signing_keys, now).await?;
@@ -64,6 +69,10 @@ pub async fn init(
         state_key: secrets.create(state_key, &SecretString::from(random_text::<32>())).await?,
         default_server: registry.put_server(&Server::default_server(), true).await?,
     })
+}
+
+fn first_key(now: SystemTime) -> Result<SecretString, InitError> {
+    Ok(write_keys(&[PrivateKeyRecord::generate(seconds(now))?]))
 }
 
 async fn publish(registry: &Registry, secrets: &Secrets, signing_keys: &str, now: SystemTime) -> Result<(), InitError> {

@@ -9,6 +9,7 @@
 //! And, in the `state` table, what follows from it: [`revocation`]s and [`secret_use`]s.
 
 pub mod client;
+pub mod client_secret;
 pub mod config;
 pub mod init;
 pub mod kept;
@@ -20,11 +21,12 @@ pub mod server;
 pub mod store;
 
 pub use client::{AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, ClientStatus, NewClient};
+pub use client_secret::{ClientSecretError, ClientSecrets};
 pub use init::{InitError, InitReport, init};
 pub use kept::Kept;
 pub use key::{PrivateKeyRecord, PublishedKey};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use revocation::{Cut, RevocationList, Revocations};
-pub use secret_use::{SecretUse, SecretUses};
+pub use secret_use::{SecretInUse, SecretUse, SecretUses};
 pub use server::{DEFAULT_SERVER, Server, ServerName};
 pub use store::{Registry, RegistryError};

@@ -1,7 +1,7 @@
 //! When each version of a client's secret was used last, and from where: what tells whether a previous secret can go.
 //! In the `state` table, as `USE#<client id>`, `<version id>`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -38,6 +38,39 @@ pub struct SecretUse {
     /// Address the request came from (`requestContext.http.sourceIp`).
     pub source: String,
     expires_at: u64,
+}
+
+/// Who keeps a client's previous secret alive.
+#[derive(Debug, thiserror::Error)]
+#[error("the previous secret of client {client_id} ({name}) is accepted until {}: {}", show(*.accepted_until), self.what_to_do())]
+pub struct SecretInUse {
+    /// The client.
+    pub client_id: ClientId,
+    /// Its name.
+    pub name: String,
+    /// When the previous secret was used last, seconds since 1970, and from which address; none if it never was since
+    /// it was recorded.
+    pub last_use: Option<(u64, String)>,
+    /// The end of the quiet period, seconds since 1970.
+    pub accepted_until: u64,
+}
+
+impl SecretInUse {
+    fn what_to_do(&self) -> String {
+        let used = match &self.last_use {
+            Some((at, source)) => format!("it was used last at {} from {source}", show(*at)),
+            None => "no use of it is recorded, but its quiet period is not over".to_owned(),
+        };
+        format!(
+            "{used}. Give the client its current secret and rotate after that time, or refuse the previous one now: northstar client rotate {} --retire-previous",
+            self.client_id
+        )
+    }
+}
+
+fn show(seconds: u64) -> String {
+    let moment = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH);
+    request_log::timestamp(moment).replace(".000Z", "Z")
 }
 
 /// Records uses and tells them.
@@ -80,6 +113,26 @@ impl SecretUses {
     pub async fn last(&self, client: &ClientId, version_id: &str) -> Result<Option<SecretUse>, RegistryError> {
         let get = self.dynamodb.get_item().table_name(&self.table).set_key(Some(key(&pk(client), version_id)));
         Box::pin(get.consistent_read(true).send()).await?.item.map(parse).transpose()
+    }
+
+    /// Why the previous version of a client's secret cannot give way yet; `None` when it is not accepted any more.
+    ///
+    /// # Errors
+    /// As all reads of the registry.
+    pub async fn in_use(
+        &self,
+        client: &Client,
+        previous: &str,
+        now: SystemTime,
+    ) -> Result<Option<SecretInUse>, RegistryError> {
+        let last = self.last(&client.client_id, previous).await?;
+        let accepted_until = previous_accepted_until(client, last.as_ref().map(|last| last.used_at));
+        Ok((seconds(now) < accepted_until).then(|| SecretInUse {
+            client_id: client.client_id.clone(),
+            name: client.name.clone(),
+            last_use: last.map(|last| (last.used_at, last.source)),
+            accepted_until,
+        }))
     }
 
     /// The last use of every version of a client's secret.

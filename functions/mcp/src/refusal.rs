@@ -180,16 +180,18 @@ impl Refusal {
     }
 
     fn with_headers(&self, mut response: Response<Bytes>) -> Response<Bytes> {
+        let challenge = match self {
+            Refusal::NoToken { challenge }
+            | Refusal::InvalidToken { challenge }
+            | Refusal::InsufficientScope { challenge } => HeaderValue::from_str(challenge).ok(),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            http_api::set_challenge(&mut response, challenge);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self {
-            Refusal::NoToken { challenge }
-            | Refusal::InvalidToken { challenge }
-            | Refusal::InsufficientScope { challenge } => {
-                if let Ok(challenge) = HeaderValue::from_str(challenge) {
-                    headers.insert(header::WWW_AUTHENTICATE, challenge);
-                }
-            }
             Refusal::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
             }

@@ -4,11 +4,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_clients::{SecretStage, SecretVersion};
-use registry::client::{generate_secret, seconds};
-use registry::secret_use::previous_accepted_until;
+use registry::client::generate_secret;
 use registry::{Client, ClientId};
 
-use crate::error::{RotationError, SecretInUse};
+use crate::error::RotationError;
 use crate::event::Step;
 use crate::{App, Pending};
 
@@ -30,6 +29,7 @@ impl App {
         let client = self.registered(id, pending).await?;
         let new = self.secrets.get_version(pending.secret_id, pending.version_id).await?;
         match (step, new) {
+            (Step::TestSecret, new) if self.is_trial(pending, new.as_ref()).await? => Ok(()),
             (Step::CreateSecret, Some(_)) => Ok(()),
             (Step::CreateSecret, None) => self.create_client_secret(&client, pending, now).await,
             (_, None) => Err(NOT_CREATED),
@@ -60,16 +60,9 @@ impl App {
             return Err(RotationError::UnknownVersion("the secret has no current version: create it anew"));
         }
         if let Some(previous) = pending.secret.version_at(SecretStage::Previous) {
-            let last = self.secret_uses.last(&client.client_id, previous).await?;
-            let accepted_until = previous_accepted_until(client, last.as_ref().map(|last| last.used_at));
-            if seconds(now) < accepted_until {
+            if let Some(in_use) = self.secret_uses.in_use(client, previous, now).await? {
                 self.drop_pending(pending).await?;
-                return Err(RotationError::SecretInUse(Box::new(SecretInUse {
-                    client_id: client.client_id.clone(),
-                    name: client.name.clone(),
-                    last_use: last.map(|last| (last.used_at, last.source)),
-                    accepted_until,
-                })));
+                return Err(RotationError::SecretInUse(Box::new(in_use)));
             }
             // What is refused by its quiet period must not be accepted anew by the change that follows.
             self.secrets.move_stage(pending.secret_id, SecretStage::Previous, Some(previous), None).await?;

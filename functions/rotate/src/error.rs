@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use access_token::KeyError;
 use aws_clients::SecretsError;
 use registry::key::NotSigningKeys;
-use registry::{ClientId, RegistryError};
+use registry::{RegistryError, SecretInUse};
 
 /// Why a step was not done. Secrets Manager tries it again; the current version of the secret stays as it is.
 #[derive(Debug, thiserror::Error)]
@@ -61,34 +61,6 @@ pub enum RotationError {
     /// See [`RegistryError`].
     #[error(transparent)]
     Registry(#[from] RegistryError),
-}
-
-/// Who keeps a client's previous secret alive.
-#[derive(Debug, thiserror::Error)]
-#[error("the previous secret of client {client_id} ({name}) is accepted until {}: {}", time(*.accepted_until), self.what_to_do())]
-pub struct SecretInUse {
-    /// The client.
-    pub client_id: ClientId,
-    /// Its name.
-    pub name: String,
-    /// When the previous secret was used last, seconds since 1970, and from which address; none if it never was since
-    /// it was recorded.
-    pub last_use: Option<(u64, String)>,
-    /// The end of the quiet period, seconds since 1970.
-    pub accepted_until: u64,
-}
-
-impl SecretInUse {
-    fn what_to_do(&self) -> String {
-        let used = match &self.last_use {
-            Some((at, source)) => format!("it was used last at {} from {source}", time(*at)),
-            None => "no use of it is recorded, but its quiet period is not over".to_owned(),
-        };
-        format!(
-            "{used}. Give the client its current secret and rotate after that time, or refuse the previous one now: northstar client rotate {} --retire-previous",
-            self.client_id
-        )
-    }
 }
 
 impl RotationError {

@@ -14,12 +14,13 @@ pub mod token_request;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use aws_clients::{SecretDescription, SecretStage, Secrets, SecretsError};
+use aws_clients::{SecretDescription, SecretStage, SecretVersion, Secrets, SecretsError};
 use registry::{ClientId, Registry, SecretUses};
 use request_log::RequestLine;
+use secrecy::ExposeSecret;
 
 pub use config::Config;
-pub use error::{RotationError, SecretInUse};
+pub use error::RotationError;
 pub use event::{RotationEvent, Step};
 
 use token_request::TokenEndpoint;
@@ -146,6 +147,17 @@ impl App {
             Ok(()) => Ok(()),
             Err(error) => self.unless_it_is_so(pending, SecretStage::Pending, false, error).await,
         }
+    }
+
+    /// Whether Secrets Manager only tries out that it can ask us. It does when rotation is turned on without rotating at
+    /// once: it makes a pending version, asks for testSecret alone, and takes the version away ("RotateSecret",
+    /// RotateImmediately). That version has no value, or the current one: there is nothing new to test. A rotation never
+    /// ends by this, for finishSecret looks for itself.
+    async fn is_trial(&self, pending: &Pending<'_>, new: Option<&SecretVersion>) -> Result<bool, RotationError> {
+        let Some(new) = new else { return Ok(true) };
+        let current = self.secrets.get(pending.secret_id, SecretStage::Current).await?;
+        // Both come from Secrets Manager: no caller learns anything from the time that it takes.
+        Ok(current.is_some_and(|current| current.value.expose_secret() == new.value.expose_secret()))
     }
 
     /// An error, unless another invocation of the same step was faster.

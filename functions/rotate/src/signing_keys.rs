@@ -35,6 +35,7 @@ impl App {
     ) -> Result<(), RotationError> {
         let new = self.secrets.get_version(pending.secret_id, pending.version_id).await?;
         match (step, new) {
+            (Step::TestSecret, new) if self.is_trial(pending, new.as_ref()).await? => Ok(()),
             (Step::CreateSecret, Some(_)) => Ok(()),
             (Step::CreateSecret, None) => self.create_signing_keys(pending, now).await,
             (_, None) => Err(NOT_CREATED),

@@ -90,12 +90,12 @@ impl TokenError {
     pub fn into_response(self) -> Response<Bytes> {
         let body = Body { error: self.code(), error_description: self.to_string() };
         let mut response = not_stored(http_api::json_with_status(self.status(), &body));
+        // RFC 9110 §15.5.2: every 401 carries a challenge.
+        if matches!(self, TokenError::InvalidClient) {
+            http_api::set_challenge(&mut response, HeaderValue::from_static("Basic realm=\"northstar\""));
+        }
         let headers = response.headers_mut();
         match self {
-            // RFC 9110 §15.5.2: every 401 carries a challenge.
-            TokenError::InvalidClient => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"northstar\""));
-            }
             TokenError::TooManyAttempts { retry_after } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
             }

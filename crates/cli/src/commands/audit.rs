@@ -16,6 +16,8 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::output::Failure;
+use crate::place::Place;
+use crate::stack::Stack;
 use crate::values;
 use cloud_watch::LogGroups;
 use files::LogFiles;
@@ -28,7 +30,7 @@ const CLOUD_WATCH_POLL: Duration = Duration::from_secs(2);
 /// What to do with the request lines.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Print the last request lines: of the local run, or of a log group in CloudWatch Logs. With --json each line as it
+    /// Print the last request lines: of the local run, of the functions of a stack, or of a log group in CloudWatch Logs. With --json each line as it
     /// was written, a JSON object a line
     Tail(TailOptions),
 }
@@ -205,12 +207,15 @@ fn show(line: &Line) -> String {
 }
 
 /// Runs one of the commands.
-pub async fn run(home: &Home, json: bool, command: Command) -> Result<(), Failure> {
-    let Command::Tail(options) = command;
-    let done = if options.log_groups.is_empty() {
-        tail_files(home, json, &options).await
-    } else {
-        tail_log_groups(json, &options).await
+pub async fn run(place: &Place, json: bool, command: Command) -> Result<(), Failure> {
+    let Command::Tail(mut options) = command;
+    let done = match place {
+        Place::Home(home) if options.log_groups.is_empty() => tail_files(home, json, &options).await,
+        Place::Stack(name) if options.log_groups.is_empty() => {
+            options.log_groups = Stack::find(name).await?.log_groups;
+            tail_log_groups(json, &options).await
+        }
+        _ => tail_log_groups(json, &options).await,
     };
     match done {
         // Who reads us has seen enough.

@@ -1,11 +1,11 @@
 //! `northstar call`.
 
 use clap::Args;
-use local::Home;
 use serde_json::{Map, Value};
 
 use crate::client_of_functions::Caller;
 use crate::output::{self, Failure};
+use crate::place::Place;
 use crate::values;
 
 /// See the fields' help.
@@ -25,8 +25,8 @@ pub struct Options {
 }
 
 /// Prints what the tool answers; ends with 1 when it has no answer.
-pub async fn run(home: &Home, json: bool, options: Options) -> Result<(), Failure> {
-    let caller = Caller::find(home)?;
+pub async fn run(place: &Place, json: bool, options: Options) -> Result<(), Failure> {
+    let caller = Caller::find(place).await?;
     let server = options.server.as_deref();
     let token = caller.token(server, options.scope.as_deref()).await?;
     let arguments = options.arguments.into_iter().map(|(key, value)| (key, Value::String(value)));

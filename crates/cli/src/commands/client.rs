@@ -7,16 +7,15 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use local::Home;
-use local::home::{CLIENT_SECRET_PREFIX, OpenHome};
 use registry::client::{generate_secret, needs_secret, seconds, secret_id};
 use registry::{Client, ClientChange, ClientId, ClientStatus};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::commands::audited;
-use crate::commands::rotation::{How, rotate};
+use crate::commands::rotation::{self, How, rotate};
 use crate::output::{self, Failure};
+use crate::place::{Open, Place};
 use crate::values;
 use given::{Properties, check_keys};
 
@@ -90,8 +89,8 @@ pub struct Id {
 type Expiry = Option<u64>;
 
 /// Runs one of the commands.
-pub async fn run(home: &Home, json: bool, command: Command) -> Result<(), Failure> {
-    let open = home.open().await?;
+pub async fn run(place: &Place, json: bool, command: Command) -> Result<(), Failure> {
+    let open = place.open().await?;
     match command {
         Command::Create { name, properties, expires } => {
             let change = ClientChange { expires_at: expires.map(Some), ..properties.change(&open).await? };
@@ -117,8 +116,8 @@ pub async fn run(home: &Home, json: bool, command: Command) -> Result<(), Failur
     }
 }
 
-async fn create(open: &OpenHome, json: bool, name: String, change: ClientChange) -> Result<(), Failure> {
-    let client = given::new_client(name, &change).registered(CLIENT_SECRET_PREFIX, SystemTime::now());
+async fn create(open: &Open, json: bool, name: String, change: ClientChange) -> Result<(), Failure> {
+    let client = given::new_client(name, &change).registered(&open.names.client_secret_prefix, SystemTime::now());
     check_keys(&client, &change)?;
     let id = &client.client_id;
     let secret = audited("client.create", Some(id), register(open, &client).await)?;
@@ -130,7 +129,7 @@ async fn create(open: &OpenHome, json: bool, name: String, change: ClientChange)
 }
 
 /// The secret first: a client without one could only be refused.
-async fn register(open: &OpenHome, client: &Client) -> Result<Option<SecretString>, Failure> {
+async fn register(open: &Open, client: &Client) -> Result<Option<SecretString>, Failure> {
     let secret = match &client.secret_id {
         Some(_) => Some(make_secret(open, &client.client_id).await?),
         None => None,
@@ -141,13 +140,16 @@ async fn register(open: &OpenHome, client: &Client) -> Result<Option<SecretStrin
         open.secrets.delete(secret_id).await?;
     }
     created?;
+    if let Some(secret_id) = &client.secret_id {
+        rotation::allow(open, secret_id).await;
+    }
     Ok(secret)
 }
 
 /// Makes the secret of a client that has none. One that is there was left behind by a command that did not end: nobody
 /// has been told it, or its client was to lose it.
-async fn make_secret(open: &OpenHome, client: &ClientId) -> Result<SecretString, Failure> {
-    let (id, secret) = (secret_id(CLIENT_SECRET_PREFIX, client), generate_secret());
+async fn make_secret(open: &Open, client: &ClientId) -> Result<SecretString, Failure> {
+    let (id, secret) = (secret_id(&open.names.client_secret_prefix, client), generate_secret());
     if !open.secrets.create(&id, &secret).await? {
         open.secrets.delete(&id).await?;
         if !open.secrets.create(&id, &secret).await? {
@@ -157,7 +159,7 @@ async fn make_secret(open: &OpenHome, client: &ClientId) -> Result<SecretString,
     Ok(secret)
 }
 
-async fn update(open: &OpenHome, json: bool, client_id: &str, change: ClientChange) -> Result<(), Failure> {
+async fn update(open: &Open, json: bool, client_id: &str, change: ClientChange) -> Result<(), Failure> {
     if given::is_empty(&change) {
         let message = "say what to change: `northstar client update --help` lists it";
         return Err(Failure::Usage(message.to_owned()));
@@ -177,7 +179,7 @@ async fn update(open: &OpenHome, json: bool, client_id: &str, change: ClientChan
 }
 
 async fn set_status(
-    open: &OpenHome,
+    open: &Open,
     json: bool,
     client_id: &str,
     status: ClientStatus,
@@ -205,13 +207,13 @@ struct Changed {
 }
 
 /// Changes a client. If somebody else does at the same time, reads it again and tries again.
-async fn write_change(open: &OpenHome, id: &ClientId, change: &ClientChange) -> Result<Changed, Failure> {
+async fn write_change(open: &Open, id: &ClientId, change: &ClientChange) -> Result<Changed, Failure> {
     const ATTEMPTS: u32 = 8;
     let mut new_secret = None;
     for attempt in 1..=ATTEMPTS {
         let now = SystemTime::now();
         let before = open.registry.client_now(id).await?.ok_or_else(|| unknown(id.as_str()))?;
-        let client = changed(&before, change, now)?;
+        let client = changed(open, &before, change, now)?;
         if (Client { version: before.version, ..client.clone() }) == before {
             return Ok(Changed { client: before, cut: false, new_secret: None });
         }
@@ -225,6 +227,9 @@ async fn write_change(open: &OpenHome, id: &ClientId, change: &ClientChange) -> 
             if let (Some(secret_id), None) = (&before.secret_id, &client.secret_id) {
                 open.secrets.delete(secret_id).await?;
             }
+            if let (None, Some(secret_id)) = (&before.secret_id, &client.secret_id) {
+                rotation::allow(open, secret_id).await;
+            }
             return Ok(Changed { client, cut, new_secret });
         }
         tokio::time::sleep(Duration::from_millis(20) * attempt).await;
@@ -234,7 +239,7 @@ async fn write_change(open: &OpenHome, id: &ClientId, change: &ClientChange) -> 
 
 /// What a client is after a change. A client has keys as long as it may sign assertions, and a secret as long as it may
 /// authenticate with one.
-fn changed(before: &Client, change: &ClientChange, now: SystemTime) -> Result<Client, Failure> {
+fn changed(open: &Open, before: &Client, change: &ClientChange, now: SystemTime) -> Result<Client, Failure> {
     let mut client = before.changed(change.clone());
     check_keys(&client, change)?;
     if !given::signs_assertions(&client) {
@@ -242,7 +247,7 @@ fn changed(before: &Client, change: &ClientChange, now: SystemTime) -> Result<Cl
     }
     match (needs_secret(&client.auth_methods), &client.secret_id) {
         (true, None) => {
-            client.secret_id = Some(secret_id(CLIENT_SECRET_PREFIX, &client.client_id));
+            client.secret_id = Some(secret_id(&open.names.client_secret_prefix, &client.client_id));
             client.secrets_changed_at = seconds(now);
         }
         (false, Some(_)) => {
@@ -255,9 +260,9 @@ fn changed(before: &Client, change: &ClientChange, now: SystemTime) -> Result<Cl
 }
 
 /// The record and the tokens first, then the secret; a run that ended in between is finished by the next one.
-async fn delete(open: &OpenHome, json: bool, client_id: &str, yes: bool) -> Result<(), Failure> {
+async fn delete(open: &Open, json: bool, client_id: &str, yes: bool) -> Result<(), Failure> {
     let id = ClientId::parse(client_id).ok_or_else(|| unknown(client_id))?;
-    let left_secret = secret_id(CLIENT_SECRET_PREFIX, &id);
+    let left_secret = secret_id(&open.names.client_secret_prefix, &id);
     let name = match open.registry.client_now(&id).await? {
         Some(client) => client.name,
         None if open.secrets.describe(&left_secret).await?.is_some() => "deleted, but not its secret".to_owned(),
@@ -275,11 +280,11 @@ async fn delete(open: &OpenHome, json: bool, client_id: &str, yes: bool) -> Resu
     Ok(())
 }
 
-async fn delete_all(open: &OpenHome, id: &ClientId) -> Result<(), Failure> {
+async fn delete_all(open: &Open, id: &ClientId) -> Result<(), Failure> {
     const ATTEMPTS: u32 = 8;
     for attempt in 1..=ATTEMPTS {
         let Some(client) = open.registry.client_now(id).await? else {
-            return Ok(open.secrets.delete(&secret_id(CLIENT_SECRET_PREFIX, id)).await?);
+            return Ok(open.secrets.delete(&secret_id(&open.names.client_secret_prefix, id)).await?);
         };
         let cut = open.revocations.cut_all(&client, SystemTime::now());
         // Read again either way: it is gone now, or it has been changed.
@@ -326,7 +331,7 @@ fn tell_cut(changed: &Changed) {
     }
 }
 
-async fn find(open: &OpenHome, client_id: &str) -> Result<Client, Failure> {
+async fn find(open: &Open, client_id: &str) -> Result<Client, Failure> {
     let id = ClientId::parse(client_id).ok_or_else(|| unknown(client_id))?;
     open.registry.client_now(&id).await?.ok_or_else(|| unknown(client_id))
 }

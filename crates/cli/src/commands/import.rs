@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use ::import::{Dataset, DateOrder, Format, Summary};
 use clap::{Args, ValueEnum};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use local::Home;
-use local::store::{LOYALTY_TABLE, ORDERS_TABLE};
 
 use crate::output::{self, Failure};
+use crate::place::Place;
 use crate::values;
 
 /// See the fields' help.
@@ -66,11 +65,7 @@ enum DatesName {
 }
 
 /// Imports the file; ends with 1 when rows were refused.
-pub async fn run(home: &Home, json: bool, options: Options) -> Result<(), Failure> {
-    let (dataset, table) = match options.dataset {
-        DatasetName::Orders => (Dataset::Orders, ORDERS_TABLE),
-        DatasetName::Loyalty => (Dataset::Loyalty, LOYALTY_TABLE),
-    };
+pub async fn run(place: &Place, json: bool, options: Options) -> Result<(), Failure> {
     let format = options.format();
     if let Some(rejects) = &options.rejects {
         refuse_misleading_name(rejects, format)?;
@@ -78,13 +73,17 @@ pub async fn run(home: &Home, json: bool, options: Options) -> Result<(), Failur
     let file =
         File::open(&options.file).map_err(|error| Failure::Message(format!("{}: {error}", options.file.display())))?;
     let bar = progress_bar(&file)?;
-    let open = home.open().await?;
+    let open = place.open().await?;
+    let (dataset, table) = match options.dataset {
+        DatasetName::Orders => (Dataset::Orders, &open.names.orders_table),
+        DatasetName::Loyalty => (Dataset::Loyalty, &open.names.loyalty_table),
+    };
     let start = Instant::now();
     let show =
         |rows| bar.set_message(format!("{} rows, {}/s", HumanCount(rows), HumanCount(rate(rows, start.elapsed()))));
     let reader = BufReader::new(bar.wrap_read(file));
     let options = options.of_import(format);
-    let done = ::import::run(&open.aws.dynamodb, table, dataset, reader, &options, show).await;
+    let done = ::import::run(&open.dynamodb, table, dataset, reader, &options, show).await;
     bar.finish_and_clear();
     let summary = done.map_err(|error| Failure::Message(error.to_string()))?;
     if json {

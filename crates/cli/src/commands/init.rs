@@ -2,15 +2,15 @@
 
 use std::time::SystemTime;
 
-use local::Home;
-use local::home::{SIGNING_KEYS, STATE_KEY};
-
 use crate::output::{self, Failure};
+use crate::place::Place;
 
 /// Makes what is missing and says what it was.
-pub async fn run(home: &Home, json: bool) -> Result<(), Failure> {
-    let open = home.open().await?;
-    let made = registry::init(&open.registry, &open.secrets, SIGNING_KEYS, STATE_KEY, SystemTime::now()).await?;
+pub async fn run(place: &Place, json: bool) -> Result<(), Failure> {
+    let open = place.open().await?;
+    let names = &open.names;
+    let made = registry::init(&open.registry, &open.secrets, &names.signing_keys, &names.state_key, SystemTime::now());
+    let made = made.await?;
     if json {
         return output::json(&made);
     }

@@ -3,13 +3,12 @@
 use std::time::SystemTime;
 
 use clap::Subcommand;
-use local::home::OpenHome;
-use local::{Home, rotation};
 use registry::client::seconds;
 use serde_json::{Value, json};
 
-use crate::commands::rotation::logged;
+use crate::commands::rotation::rotate_signing_keys;
 use crate::output::{self, Failure};
+use crate::place::{Open, Place};
 use crate::values;
 
 /// What to do with signing keys.
@@ -22,16 +21,16 @@ pub enum Command {
 }
 
 /// Runs one of the commands.
-pub async fn run(home: &Home, json: bool, command: Command) -> Result<(), Failure> {
-    let open = home.open().await?;
+pub async fn run(place: &Place, json: bool, command: Command) -> Result<(), Failure> {
+    let open = place.open().await?;
     match command {
         Command::List => list(&open, json).await,
         Command::Rotate => rotate(&open, json).await,
     }
 }
 
-async fn rotate(open: &OpenHome, json: bool) -> Result<(), Failure> {
-    logged("key.rotate", None, rotation::rotate_signing_keys(open).await)?;
+async fn rotate(open: &Open, json: bool) -> Result<(), Failure> {
+    rotate_signing_keys(open).await?;
     // The newest first.
     let keys = open.registry.public_keys().await?;
     let new =
@@ -43,7 +42,7 @@ async fn rotate(open: &OpenHome, json: bool) -> Result<(), Failure> {
     output::line(&format!("signs from  {}", values::show_time(new.not_before)))
 }
 
-async fn list(open: &OpenHome, json: bool) -> Result<(), Failure> {
+async fn list(open: &Open, json: bool) -> Result<(), Failure> {
     let keys = open.registry.public_keys().await?;
     let now = seconds(SystemTime::now());
     let algorithm = |jwk: &str| {

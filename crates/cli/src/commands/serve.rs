@@ -8,8 +8,8 @@ use clap::Args;
 use local::{Demo, Home, RequestLog, ServeOptions, Serving};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::DEFAULT_HOME;
 use crate::output::{Failure, line};
+use crate::place::DEFAULT_HOME;
 
 /// See the field's help.
 #[derive(Args)]

@@ -3,13 +3,13 @@
 use std::io::{IsTerminal, Read};
 
 use clap::{Args, Subcommand};
-use local::Home;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::client_of_functions::Caller;
 use crate::commands::audited;
 use crate::output::{self, Failure};
+use crate::place::Place;
 
 /// See the fields' help.
 #[derive(Args)]
@@ -33,18 +33,18 @@ enum Command {
 }
 
 /// Prints the token alone, so that a script can take it; with `--json` the whole answer.
-pub async fn run(home: &Home, json: bool, options: Options) -> Result<(), Failure> {
+pub async fn run(place: &Place, json: bool, options: Options) -> Result<(), Failure> {
     if let Some(Command::Revoke) = options.command {
-        return revoke(home, json).await;
+        return revoke(place, json).await;
     }
-    let caller = Caller::find(home)?;
+    let caller = Caller::find(place).await?;
     let token = caller.token(options.server.as_deref(), options.scope.as_deref()).await?;
     if json { output::json(&token) } else { output::line(&token.access_token) }
 }
 
 /// RFC 7009. The answer is the same for a token that is another client's, has expired or never was one.
-async fn revoke(home: &Home, json: bool) -> Result<(), Failure> {
-    let caller = Caller::find(home)?;
+async fn revoke(place: &Place, json: bool) -> Result<(), Failure> {
+    let caller = Caller::find(place).await?;
     let token = access_token()?;
     audited("token.revoke", None, caller.revoke(&token).await)?;
     if json {

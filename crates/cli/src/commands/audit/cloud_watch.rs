@@ -3,10 +3,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_config::BehaviorVersion;
 use aws_sdk_cloudwatchlogs::Client;
 
 use crate::output::Failure;
+use crate::stack::aws_config;
 
 /// How late a line may come that is still found when following: CloudWatch Logs takes lines in within seconds.
 const LATEST: Duration = Duration::from_secs(60);
@@ -29,12 +29,7 @@ impl LogGroups {
     /// # Errors
     /// When that names no region.
     pub async fn new(names: &[String], pattern: String) -> Result<LogGroups, Failure> {
-        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
-        if config.region().is_none() {
-            let message =
-                "the AWS environment names no region: set AWS_REGION, or AWS_PROFILE to a profile that has one";
-            return Err(Failure::Message(message.to_owned()));
-        }
+        let config = aws_config().await?;
         Ok(LogGroups { client: Client::new(&config), names: names.to_owned(), pattern, seen: HashSet::new() })
     }
 

@@ -6,12 +6,12 @@ use access_token::key_set::MAX_BYTES;
 use access_token::{KeySet, ScopeError, Scopes};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use local::home::OpenHome;
 use outbound::Fetcher;
 use registry::client::{DEFAULT_QUIET_PERIOD, DEFAULT_TOKEN_LIFETIME};
 use registry::{AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, NewClient, ServerName};
 
 use crate::output::Failure;
+use crate::place::{Kind, Open};
 use crate::values;
 
 /// See the fields' help.
@@ -58,14 +58,14 @@ impl Properties {
     ///
     /// # Errors
     /// Unknown scopes and servers, keys that are none.
-    pub async fn change(self, open: &OpenHome) -> Result<ClientChange, Failure> {
+    pub async fn change(self, open: &Open) -> Result<ClientChange, Failure> {
         Ok(ClientChange {
             servers: parse_servers(open, &self.servers).await?,
             scopes: parse_scopes(&self.scopes)?,
             auth_methods: parse_methods(&self.auth_methods),
             keys: match (&self.jwks, &self.jwks_uri) {
                 (Some(file), _) => Some(read_jwks(file)?),
-                (None, Some(url)) => Some(check_jwks_uri(url).await?),
+                (None, Some(url)) => Some(check_jwks_uri(open, url).await?),
                 (None, None) => None,
             },
             assertion_audience: self.assertion_audience.map(|audience| match audience {
@@ -139,7 +139,7 @@ pub fn check_keys(client: &Client, change: &ClientChange) -> Result<(), Failure>
     Err(Failure::Usage(message.to_owned()))
 }
 
-async fn parse_servers(open: &OpenHome, names: &[String]) -> Result<Option<Vec<ServerName>>, Failure> {
+async fn parse_servers(open: &Open, names: &[String]) -> Result<Option<Vec<ServerName>>, Failure> {
     let mut servers = Vec::new();
     for name in names {
         let known = match ServerName::parse(name) {
@@ -175,9 +175,12 @@ fn read_jwks(file: &Path) -> Result<ClientKeys, Failure> {
 }
 
 /// A URL that does not serve keys yet is taken, with a warning: the client may not be deployed.
-async fn check_jwks_uri(url: &str) -> Result<ClientKeys, Failure> {
-    // As `serve` does: keys may be on this machine.
-    let fetcher = Fetcher::with_loopback(None);
+async fn check_jwks_uri(open: &Open, url: &str) -> Result<ClientKeys, Failure> {
+    let fetcher = match &open.kind {
+        // As `serve` does: keys may be on this machine.
+        Kind::Home(_) => Fetcher::with_loopback(None),
+        Kind::Stack(_) => Fetcher::new(),
+    };
     fetcher.check(url).map_err(|error| Failure::Usage(format!("{url}: {error}")))?;
     let trouble = match fetcher.get(url, MAX_BYTES).await {
         Ok(document) => KeySet::parse_served(&document).err().map(|error| error.to_string()),

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use aws_clients::SecretStage;
-use local::home::OpenHome;
 use registry::client::seconds;
 use registry::secret_use::previous_accepted_until;
 use registry::{AssertionAudience, Client, ClientKeys, ClientStatus, SecretUse, ServerName};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::given::signs_assertions;
 use crate::output::{self, Failure};
+use crate::place::Open;
 use crate::values;
 
 /// One version of a client's secret.
@@ -33,7 +33,7 @@ struct Version {
 ///
 /// # Errors
 /// When the tables do not answer.
-pub async fn list(open: &OpenHome, json: bool) -> Result<(), Failure> {
+pub async fn list(open: &Open, json: bool) -> Result<(), Failure> {
     let (mut documents, mut rows) = (Vec::new(), Vec::new());
     for client in open.registry.clients().await? {
         let last = last_use(&open.secret_uses.all(&client.client_id).await?);
@@ -58,7 +58,7 @@ pub async fn list(open: &OpenHome, json: bool) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`list`].
-pub async fn show(open: &OpenHome, json: bool, client: &Client) -> Result<(), Failure> {
+pub async fn show(open: &Open, json: bool, client: &Client) -> Result<(), Failure> {
     if json { output::json(&document(open, client).await?) } else { print(open, client).await }
 }
 
@@ -66,7 +66,7 @@ pub async fn show(open: &OpenHome, json: bool, client: &Client) -> Result<(), Fa
 ///
 /// # Errors
 /// As [`list`].
-pub async fn document(open: &OpenHome, client: &Client) -> Result<Value, Failure> {
+pub async fn document(open: &Open, client: &Client) -> Result<Value, Failure> {
     let uses = open.secret_uses.all(&client.client_id).await?;
     let mut document = record(client, last_use(&uses));
     document["secrets"] = json!(versions(open, client, &uses).await?);
@@ -84,7 +84,7 @@ fn record(client: &Client, last_used_at: Option<u64>) -> Value {
 ///
 /// # Errors
 /// As [`list`].
-pub async fn print(open: &OpenHome, client: &Client) -> Result<(), Failure> {
+pub async fn print(open: &Open, client: &Client) -> Result<(), Failure> {
     let methods: Vec<&str> = client.auth_methods.iter().map(|method| method.as_str()).collect();
     let mut lines = vec![
         ("client_id", client.client_id.to_string()),
@@ -139,7 +139,7 @@ impl Version {
     }
 }
 
-async fn versions(open: &OpenHome, client: &Client, uses: &[SecretUse]) -> Result<Vec<Version>, Failure> {
+async fn versions(open: &Open, client: &Client, uses: &[SecretUse]) -> Result<Vec<Version>, Failure> {
     let Some(secret_id) = &client.secret_id else { return Ok(Vec::new()) };
     let Some(secret) = open.secrets.describe(secret_id).await? else { return Ok(Vec::new()) };
     let stages =

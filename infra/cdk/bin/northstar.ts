@@ -1,0 +1,20 @@
+// One stack with Northstar in it. Context: -c stack=NAME, -c architecture=x86_64, -c domainName=HOST -c hostedZoneId=Z…
+import { App, Stack } from 'aws-cdk-lib';
+import { Architecture } from 'aws-cdk-lib/aws-lambda';
+import { Northstar } from '../lib/northstar';
+
+const app = new App({ analyticsReporting: false });
+const context = (name: string): string | undefined => app.node.tryGetContext(name);
+const architectures: Record<string, Architecture> = { arm64: Architecture.ARM_64, x86_64: Architecture.X86_64 };
+
+const stack = new Stack(app, 'Northstar', { stackName: context('stack') ?? 'northstar' });
+new Northstar(stack, 'Northstar', {
+  architecture: architectures[context('architecture') ?? ''],
+  bootstraps: context('bootstraps'),
+  domainName: context('domainName'),
+  hostedZoneId: context('hostedZoneId'),
+  certificateArn: context('certificateArn'),
+  ordersTableName: context('ordersTableName'),
+  loyaltyTableName: context('loyaltyTableName'),
+  alarmEmail: context('alarmEmail'),
+});
