@@ -2,11 +2,10 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use black_box::{Server, binary};
+use black_box::{Server, northstar};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Full};
@@ -194,20 +193,8 @@ pub fn examine(url: &str, home: &Path, arguments: &[&str], environment: &[(&str,
 
 /// Runs the doctor; exit code, output, errors.
 pub fn run(url: &str, home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
-    let output = Command::new(binary("northstar"))
-        .args(["doctor", url])
-        .args(arguments)
-        .arg("--home")
-        .arg(home)
-        .env_remove("NORTHSTAR_HOME")
-        .env_remove("NORTHSTAR_STACK")
-        .env_remove("NORTHSTAR_CLIENT_ID")
-        .env_remove("NORTHSTAR_CLIENT_SECRET")
-        .env_remove("NORTHSTAR_PUBLIC_URL")
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .expect("northstar starts");
+    let mut doctor = northstar(home, &[&["doctor", url], arguments].concat());
+    let output = doctor.envs(environment.iter().copied()).output().expect("northstar starts");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }

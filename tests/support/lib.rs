@@ -51,6 +51,11 @@ enum Home {
 /// `tests/infra/test_black_box.py` sets it.
 const DEPLOYED: &str = "NORTHSTAR_TEST_THROUGH";
 
+/// Whether a stack answers the tests' requests.
+pub fn is_deployed() -> bool {
+    std::env::var_os(DEPLOYED).is_some()
+}
+
 /// The server that tests share when they change nothing that another test could see.
 pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
@@ -92,7 +97,7 @@ impl Server {
     }
 
     fn start_at(home: Home, port: u16, arguments: &[&str], environment: &[(&'static str, String)]) -> Server {
-        assert!(std::env::var_os(DEPLOYED).is_none(), "a server of its own says nothing of one that is deployed");
+        assert!(!is_deployed(), "a server of its own says nothing of one that is deployed");
         let path = home.path().to_owned();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(path.join("stdout.log")).unwrap();
         let before = std::fs::read_to_string(path.join("stdout.log")).unwrap_or_default().len();
@@ -341,18 +346,17 @@ pub fn modern_body(method: &str, mut params: Value) -> Value {
 
 /// Runs a command of `northstar` on a home.
 pub fn command(home: &Path, arguments: &[&str]) -> Output {
-    Command::new(binary("northstar"))
-        .args(arguments)
-        .arg("--home")
-        .arg(home)
-        .env_remove("NORTHSTAR_HOME")
-        .env_remove("NORTHSTAR_STACK")
-        .env_remove("NORTHSTAR_CLIENT_ID")
-        .env_remove("NORTHSTAR_CLIENT_SECRET")
-        .env_remove("NORTHSTAR_PUBLIC_URL")
-        .stdin(Stdio::null())
-        .output()
-        .expect("northstar starts")
+    northstar(home, arguments).output().expect("northstar starts")
+}
+
+/// A command of `northstar` on a home, whatever the environment of the tests says.
+pub fn northstar(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("northstar"));
+    command.args(arguments).arg("--home").arg(home).stdin(Stdio::null());
+    for name in ["HOME", "STACK", "CLIENT_ID", "CLIENT_SECRET", "PUBLIC_URL"] {
+        command.env_remove(format!("NORTHSTAR_{name}"));
+    }
+    command
 }
 
 /// A program of this workspace, as `cargo build --workspace` leaves it.

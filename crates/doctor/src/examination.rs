@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::catalogue;
 use crate::checks::{
-    ALTERED_TOKEN, BAD_TOKEN, BASIC_ONLY, BROKEN, CALL, CHALLENGE, CLOCK, CREDENTIALS, Check, DELETE, DESCRIPTIONS,
-    EXPIRED_TOKEN, FORBIDDEN, GET, INITIALIZE, INITIALIZED, INPUT_SCHEMAS, INVALID_CLIENT, MCP_SLOW, MCP_TIME,
-    NO_CREDENTIALS, NO_REVISION_HEADER, NO_SUCH_TOOL, NO_TOKEN_REFUSED, OUTPUT_SCHEMAS, RESOURCE_METADATA, REVISIONS,
-    SERVER_METADATA, SESSION, SIGNING_KEY, TOKEN_BASIC, TOKEN_BODY, TOKEN_CLAIMS, TOKEN_COMMA, TOKEN_REFUSED,
-    TOKEN_SLOW, TOKEN_TIME, TOOL_NAMES, TOOLS_LIST, WRONG_SECRET,
+    ALL, ALTERED_TOKEN, BAD_TOKEN, BASIC_ONLY, BROKEN, CALL, CHALLENGE, CLOCK, CREDENTIALS, Check, DELETE,
+    DESCRIPTIONS, EXPIRED_TOKEN, FORBIDDEN, GET, INITIALIZE, INITIALIZED, INPUT_SCHEMAS, INVALID_CLIENT, MCP_SLOW,
+    MCP_TIME, NO_CREDENTIALS, NO_REVISION_HEADER, NO_SUCH_TOOL, NO_TOKEN_REFUSED, OUTPUT_SCHEMAS, RESOURCE_METADATA,
+    REVISIONS, SERVER_METADATA, SESSION, SIGNING_KEY, TOKEN_BASIC, TOKEN_BODY, TOKEN_CLAIMS, TOKEN_COMMA,
+    TOKEN_REFUSED, TOKEN_SLOW, TOKEN_TIME, TOOL_NAMES, TOOLS_LIST, WRONG_SECRET,
 };
 use crate::conversation::{self, Agreed};
 use crate::exchange::{Answer, Exchange, quote};
@@ -30,35 +30,6 @@ const OTHER_REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", AGENTFORCE_REVIS
 /// What a GET may take until it counts as a stream that is held open.
 const GET_LIMIT: f64 = 0.1;
 
-/// Everything after the way there.
-const REQUESTS: &[&Check] = &[
-    &CREDENTIALS,
-    &TOKEN_BODY,
-    &TOKEN_BASIC,
-    &TOKEN_COMMA,
-    &WRONG_SECRET,
-    &TOKEN_CLAIMS,
-    &CLOCK,
-    &INITIALIZE,
-    &INITIALIZED,
-    &TOOLS_LIST,
-    &TOOL_NAMES,
-    &INPUT_SCHEMAS,
-    &DESCRIPTIONS,
-    &OUTPUT_SCHEMAS,
-    &GET,
-    &DELETE,
-    &SESSION,
-    &NO_REVISION_HEADER,
-    &NO_TOKEN_REFUSED,
-    &BAD_TOKEN,
-    &ALTERED_TOKEN,
-    &CHALLENGE,
-    &REVISIONS,
-    &RESOURCE_METADATA,
-    &SERVER_METADATA,
-    &SIGNING_KEY,
-];
 /// What follows a handshake.
 const CONVERSATION: &[&Check] = &[&INITIALIZED, &TOOLS_LIST, &GET, &DELETE, &SESSION, &NO_REVISION_HEADER, &REVISIONS];
 const CATALOGUE: &[&Check] = &[&TOOL_NAMES, &INPUT_SCHEMAS, &DESCRIPTIONS, &OUTPUT_SCHEMAS];
@@ -67,8 +38,7 @@ const CATALOGUE: &[&Check] = &[&TOOL_NAMES, &INPUT_SCHEMAS, &DESCRIPTIONS, &OUTP
 pub async fn examine(target: &Target, tell: &mut dyn FnMut(&Finding)) -> Vec<Finding> {
     let mut report = Report::new(target, tell);
     if let Some(failed) = reach::check(target, &mut report).await {
-        report.skip(&failed, REQUESTS);
-        report.skip(&failed, asked_for(target));
+        report.skip(&failed, &requests(target));
         return report.finish();
     }
     let wire = match Wire::new(target.roots.clone()) {
@@ -84,14 +54,15 @@ pub async fn examine(target: &Target, tell: &mut dyn FnMut(&Finding)) -> Vec<Fin
     examination.report.finish()
 }
 
-/// Checks that run only when the caller gives what they need.
-fn asked_for(target: &Target) -> &'static [&'static Check] {
-    match (&target.call, &target.expired_token) {
-        (Some(_), Some(_)) => &[&CALL, &EXPIRED_TOKEN],
-        (Some(_), None) => &[&CALL],
-        (None, Some(_)) => &[&EXPIRED_TOKEN],
-        (None, None) => &[],
-    }
+/// Every check that sends a request; two run only when the caller gives what they need.
+fn requests(target: &Target) -> Vec<&'static Check> {
+    let given = |check: &Check| match check.id {
+        id if id == CALL.id => target.call.is_some(),
+        id if id == EXPIRED_TOKEN.id => target.expired_token.is_some(),
+        _ => true,
+    };
+    let sent = ALL.iter().skip_while(|check| check.id != CREDENTIALS.id).take_while(|check| check.id != TOKEN_TIME.id);
+    sent.copied().filter(|check| given(check)).collect()
 }
 
 /// What became of the first request with a good token.

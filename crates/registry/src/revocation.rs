@@ -127,7 +127,7 @@ impl Revocations {
 
     async fn read_on(&self, now: u64) -> Result<RevocationList, RegistryError> {
         let mut list = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let from = list.read_at.saturating_sub(OVERLAP).max(now.saturating_sub(CUT_KEPT));
+        let from = reads_from(list.read_at, now);
         let mut page = self
             .dynamodb
             .query()
@@ -149,6 +149,12 @@ impl Revocations {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = list.clone();
         Ok(list)
     }
+}
+
+/// The time from which on a list that was read at `read_at` is read further. A clock that was set back since must not
+/// hide what is revoked until it has caught up.
+fn reads_from(read_at: u64, now: u64) -> u64 {
+    read_at.min(now).saturating_sub(OVERLAP).max(now.saturating_sub(CUT_KEPT))
 }
 
 /// The revocations that count.
@@ -214,6 +220,13 @@ mod tests {
             jti: jti.to_owned(),
             client_version,
         }
+    }
+
+    #[test]
+    fn a_list_is_read_on_from_its_last_read_also_when_the_clock_was_set_back() {
+        assert_eq!(reads_from(0, 100_000), 100_000 - CUT_KEPT, "never read");
+        assert_eq!(reads_from(99_990, 100_000), 99_930);
+        assert_eq!(reads_from(200_000, 100_000), 99_940);
     }
 
     #[test]

@@ -21,10 +21,10 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The table does not answer, or refuses.
-    #[error("the config table does not answer, or refuses")]
+    #[error("a table does not answer, or refuses")]
     Table(#[source] Box<aws_sdk_dynamodb::Error>),
     /// An item is not what we wrote.
-    #[error("an item of the config table is damaged")]
+    #[error("an item of a table is damaged")]
     Damaged(#[source] serde_dynamo::Error),
 }
 

@@ -47,7 +47,9 @@ pub enum RotationError {
     #[error("the new version does not work: {0}; the current one stays")]
     TestFailed(String),
     /// The secret of the signing keys is damaged.
-    #[error("{0}: restore it from its previous version in Secrets Manager")]
+    #[error(
+        "{0}: restore it from its previous version in Secrets Manager, or make the first key with `northstar init` if there was none"
+    )]
     Damaged(#[from] NotSigningKeys),
     /// A signing key cannot be used.
     #[error(transparent)]
