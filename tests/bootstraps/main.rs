@@ -120,7 +120,7 @@ async fn a_tool_on_a_silent_table_is_answered_within_the_deadline_and_the_next_c
     assert_answer("silent", &answer, 200);
     let result = &body(&answer)["result"];
     assert_eq!(result["isError"], true);
-    assert_eq!(result["content"][0]["text"], "The tool did not answer in time. Try again in a minute.");
+    assert_eq!(result["content"][0]["text"], "The table orders did not answer in time. Try again in a minute.");
 
     proxy.set(Mode::Pass);
     assert_well("mcp", &lambda, server, &token).await;

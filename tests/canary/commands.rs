@@ -21,6 +21,9 @@ enum Prints {
     Answer,
 }
 
+/// A line for `northstar stdio`.
+const ORDER: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_order_status","arguments":{"order_id":"1001"}}}"#;
+
 struct Commands<'a> {
     run: &'a Run,
     home: &'a Path,
@@ -108,6 +111,7 @@ pub fn on(run: &Run, server: Option<&Server>, home: &Path, callers: &Callers) {
         quiet(&["key", "list"]);
         quiet(&["key", "rotate"]);
         quiet(&["audit", "tail"]);
+        quiet(&["audit", "explain", "unknown="]);
         run.plant_secrets_of(home);
     }
     private_keys(&commands, callers);
@@ -123,7 +127,9 @@ pub fn on(run: &Run, server: Option<&Server>, home: &Path, callers: &Callers) {
         commands.run(&["token", "--json"], AccessToken);
         commands.run(&["call", "get_order_status", "order_id=1001"], Answer);
         commands.run_with(&["token"], AccessToken, &with_secret(&callers.client_secret), "");
+        commands.run_with(&["stdio"], Answer, &[], ORDER);
     }
+    commands.run_with(&["stdio"], Nothing, &with_secret(&wrong), ORDER);
     commands.run_with(&["token"], Nothing, &with_secret(&wrong), "");
     commands.run_with(&["token"], Nothing, &[("NORTHSTAR_CLIENT_SECRET", &wrong)], "");
     commands.run_with(&["call", "get_order_status", "order_id=1001"], Nothing, &with_secret(&wrong), "");

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use access_token::Scope;
 use aws_clients::{AwsClients, AwsSettings};
+use aws_sdk_dynamodb::types::AttributeValue;
 use black_box::Server;
 use black_box::lambda::Lambda;
+use catalogue::{Annotations, Input, Tool};
 use local::store::CONFIG_TABLE;
-use mcp::arguments::{Arguments, Input};
-use mcp::catalogue::{Annotations, Answer, Call, Catalogue, Source, Tool};
+use mcp::arguments::Arguments;
+use mcp::catalogue::{Answer, BuiltIn, Call, Catalogue, ServedTool};
 use mcp::{App, Config};
-use registry::{Registry, ServerName};
+use registry::{Limits, LogLevel, Registry, ServerName, Timeout, ToolDefinition};
 use serde_json::{Value, json};
 
 use crate::functions::{Program, talkative};
@@ -39,11 +41,14 @@ pub async fn tools_panic(run: &Run, server: &Server) {
         title: "Panics".to_owned(),
         description: "Tools that fail.".to_owned(),
         instructions: None,
-        tools: tools().tools().iter().map(|tool| tool.name.to_string()).collect(),
-        timeout: 1,
+        production: true,
+        tools: ["panics", "unwraps", "hangs"].map(|name| ToolDefinition::Shipped(name.to_owned())).into(),
+        timeout: Timeout::from_seconds(1).unwrap(),
+        limits: Limits::default(),
+        log: LogLevel::Calls,
     };
     let registry = Registry::new(AwsClients::new(&AwsSettings::local(server.dynamodb_url())).dynamodb, CONFIG_TABLE);
-    assert!(registry.put_server(&definition, true).await.unwrap());
+    assert!(registry.create_server(&definition, std::time::SystemTime::now()).await.unwrap());
     let (client_id, client_secret) = server.new_client(&["--server", NAME]);
     let form = [("grant_type", "client_credentials"), ("client_id", &client_id), ("client_secret", &client_secret)];
     let token: Value = server.request("POST", "/token").form(&form).send().await.unwrap().json().await.unwrap();
@@ -73,18 +78,22 @@ pub async fn tools_panic(run: &Run, server: &Server) {
 
 fn tools() -> Catalogue {
     async fn order(arguments: &Arguments, call: &Call) -> String {
-        let order = call.tables.order(arguments.text("order_id")).await;
+        let key = AttributeValue::S(arguments.text("order_id").to_owned());
+        let table = call.tables.table("orders");
+        let order = call.tables.dynamodb.get_item().table_name(table).key("order_id", key).send().await;
         format!("{order:?} for {}", arguments.text("order_id"))
     }
-    let tool = |name: &'static str, source| Tool {
-        name: Cow::Borrowed(name),
-        title: Cow::Borrowed(name),
-        description: Cow::Borrowed("A tool of a test."),
-        inputs: vec![Input::text("order_id", "Order", "An order.").required()],
-        outputs: Vec::new(),
-        annotations: Annotations::READ,
-        scope: Scope::Read,
-        source: Source::BuiltIn(source),
+    let tool = |name: &'static str, run: BuiltIn| {
+        let tool = Tool {
+            name: Cow::Borrowed(name),
+            title: Cow::Borrowed(name),
+            description: Cow::Borrowed("A tool of a test."),
+            inputs: vec![Input::text("order_id", "Order", "An order.").required()],
+            outputs: Vec::new(),
+            annotations: Annotations::READ,
+            scope: Scope::Read,
+        };
+        ServedTool::built_in(tool, run)
     };
     Catalogue::new(vec![
         tool("panics", |arguments, call: Arc<Call>| {

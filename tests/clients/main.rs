@@ -3,9 +3,11 @@
 
 mod inspector;
 mod jose;
+mod lookups;
 mod oauth;
 mod oauth2_crate;
 mod python;
+mod stdio;
 mod typescript;
 
 use std::path::PathBuf;
@@ -106,6 +108,7 @@ fn assert_got_an_order(run: &Run, auth: &str, revision: &str, renamed: bool) {
 
     assert_eq!(seen["revision"], revision);
     assert_eq!(seen["tools"], json!(TOOLS));
-    assert_eq!((&seen["order"], &seen["order_is_error"]), (&order_1001(), &json!(false)));
-    assert_eq!((&seen["missing"], &seen["missing_is_error"]), (&json!(NO_ORDER), &json!(true)));
+    let (order, missing) = (&seen["results"][0], &seen["results"][1]);
+    assert_eq!((&order["structured"], &order["is_error"]), (&order_1001(), &json!(false)));
+    assert_eq!((&missing["text"], &missing["is_error"]), (&json!(NO_ORDER), &json!(true)));
 }

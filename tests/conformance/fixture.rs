@@ -10,7 +10,7 @@ mod state;
 mod tasks;
 mod tools;
 
-use mcp::catalogue::{Call, Tool as CatalogueTool};
+use mcp::catalogue::{Call, ServedTool};
 use mcp::servers::{self, Endpoint};
 use registry::Server;
 use rmcp::model::{
@@ -27,7 +27,7 @@ use rmcp::{RoleServer, ServerHandler};
 type Context = RequestContext<RoleServer>;
 
 /// The endpoint of the server, whatever its definition says.
-pub fn endpoint(_: &Server, _: &[CatalogueTool]) -> Endpoint {
+pub fn endpoint(_: &Server, _: &[ServedTool]) -> Endpoint {
     servers::endpoint(Fixture)
 }
 

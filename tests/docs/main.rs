@@ -30,10 +30,13 @@ fn every_error_code_is_explained_and_every_explained_code_exists() {
             "set_outcome(\"",
             "outcome = \"",
             "const FAILED: &str = \"",
+            "const INVALID_DEFINITION: &str = \"",
             "failure(StatusCode::BAD_REQUEST, \"",
             "failure(StatusCode::INTERNAL_SERVER_ERROR, \"",
             "problem(function, \"",
+            "problem(\"mcp\", \"",
             "problem(\"registry\", \"",
+            "problem(self.function, \"",
             "problem(\"token\", \"",
         ] {
             // A call may be wrapped over lines.

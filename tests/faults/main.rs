@@ -11,12 +11,13 @@ use access_token::Scope;
 use aws_clients::{AwsClients, AwsSettings, Secrets};
 use black_box::proxy::{Mode, Proxy};
 use black_box::{event, shared};
+use catalogue::{Annotations, Output, OutputType, Tool};
 use http_api::Invocation;
 use local::home::STATE_KEY;
 use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE};
-use mcp::catalogue::{Annotations, Answer, Output, Source, Tool};
+use mcp::catalogue::{Answer, BuiltIn, ServedTool};
 use mcp::{App, Catalogue, Config};
-use registry::{PublicUrl, Registry, Server, ServerName};
+use registry::{Limits, LogLevel, PublicUrl, Registry, Server, ServerName, Timeout, ToolDefinition};
 use serde_json::{Value, json};
 
 const PANICKED: &str = "The tool failed unexpectedly. Nothing more is known; do not repeat the call.";
@@ -133,7 +134,7 @@ async fn calls_beside_one_that_hangs_are_answered_at_once() {
 #[tokio::test]
 async fn every_shipped_tool_says_so_when_its_table_is_silent_and_answers_when_it_is_back() {
     let proxy = Arc::new(Proxy::start(&shared().dynamodb_url(), Mode::Pass));
-    let function = Function::start(mcp::tools::shipped(), 20, Some(proxy.clone())).await;
+    let function = Function::start(Catalogue::shipped(), 20, Some(proxy.clone())).await;
     function.assert_lists_tools(3).await;
 
     proxy.set(Mode::Silent);
@@ -160,9 +161,28 @@ async fn every_shipped_tool_says_so_when_its_table_is_silent_and_answers_when_it
 }
 
 #[tokio::test]
+async fn when_the_time_of_the_server_is_up_the_answer_says_what_was_slow() {
+    let proxy = Arc::new(Proxy::start(&shared().dynamodb_url(), Mode::Pass));
+    let function = Function::start(Catalogue::shipped(), 1, Some(proxy.clone())).await;
+    function.assert_lists_tools(3).await;
+
+    proxy.set(Mode::Silent);
+    let start = Instant::now();
+    let order = function.call_with("get_order_status", json!({ "order_id": "1001" }), false, TIME).await;
+    assert!((Duration::from_millis(900)..Duration::from_secs(2)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert_is_trouble("order", &order, "The table orders did not answer in time. Try again in a minute.");
+    let orders = function.call_with("list_customer_orders", json!({ "customer_id": "C-0001" }), true, TIME).await;
+    assert_is_trouble("orders", &orders, "The table orders did not answer in time. Try again in a minute.");
+
+    proxy.set(Mode::Pass);
+    let order = function.call_with("get_order_status", json!({ "order_id": "1001" }), false, TIME).await;
+    assert_eq!(order["result"]["structuredContent"]["status"], "SHIPPED");
+}
+
+#[tokio::test]
 async fn a_warm_function_lists_its_tools_while_dynamodb_is_gone_and_its_tools_say_what_is_wrong() {
     let proxy = Arc::new(Proxy::start(&shared().dynamodb_url(), Mode::Pass));
-    let function = Function::start(mcp::tools::shipped(), 20, Some(proxy.clone())).await;
+    let function = Function::start(Catalogue::shipped(), 20, Some(proxy.clone())).await;
     function.assert_lists_tools(3).await;
 
     proxy.set(Mode::Gone);
@@ -181,7 +201,7 @@ async fn a_cold_function_says_503_while_dynamodb_is_silent_or_gone_and_answers_w
     for mode in [Mode::Silent, Mode::Gone] {
         let proxy = Arc::new(Proxy::start(&shared().dynamodb_url(), mode));
         let start = Instant::now();
-        let function = Function::start(mcp::tools::shipped(), 20, Some(proxy.clone())).await;
+        let function = Function::start(Catalogue::shipped(), 20, Some(proxy.clone())).await;
         println!("{mode:?}: INIT took {:.1} s", start.elapsed().as_secs_f64());
 
         let start = Instant::now();
@@ -214,11 +234,15 @@ impl Function {
             title: "Faults".to_owned(),
             description: "Tools that fail.".to_owned(),
             instructions: None,
-            tools: catalogue.tools().iter().map(|tool| tool.name.to_string()).collect(),
-            timeout,
+            production: true,
+            tools: named(&catalogue),
+            timeout: Timeout::from_seconds(timeout).unwrap(),
+            limits: Limits::default(),
+            log: LogLevel::Calls,
         };
         let direct = AwsClients::new(&AwsSettings::local(server.dynamodb_url()));
-        let new = Registry::new(direct.dynamodb, CONFIG_TABLE).put_server(&definition, true).await.unwrap();
+        let new =
+            Registry::new(direct.dynamodb, CONFIG_TABLE).create_server(&definition, SystemTime::now()).await.unwrap();
         assert!(new, "{name} is there already");
 
         let (client_id, client_secret) = server.new_client(&["--server", &name]);
@@ -313,19 +337,16 @@ fn assert_is_trouble(what: &str, answer: &Value, sentence: &str) {
 
 fn own_tools() -> Catalogue {
     Catalogue::new(vec![
-        tool("answers", Source::BuiltIn(|_, _| Box::pin(async { Ok(yes()) }))),
-        tool("panics_at_once", Source::BuiltIn(|_, _| panic!("the tool's own words"))),
-        tool("panics_while_it_runs", Source::BuiltIn(|_, _| Box::pin(async { panic!("the tool's own words") }))),
-        tool(
-            "panics_after_waiting",
-            Source::BuiltIn(|_, _| {
-                Box::pin(async {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    panic!("the tool's own words")
-                })
-            }),
-        ),
-        tool("hangs", Source::BuiltIn(|_, _| Box::pin(std::future::pending()))),
+        tool("answers", |_, _| Box::pin(async { Ok(yes()) })),
+        tool("panics_at_once", |_, _| panic!("the tool's own words")),
+        tool("panics_while_it_runs", |_, _| Box::pin(async { panic!("the tool's own words") })),
+        tool("panics_after_waiting", |_, _| {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                panic!("the tool's own words")
+            })
+        }),
+        tool("hangs", |_, _| Box::pin(std::future::pending())),
     ])
 }
 
@@ -333,15 +354,20 @@ fn yes() -> Answer {
     Answer::from_iter([("answer".to_owned(), json!("yes"))])
 }
 
-fn tool(name: &'static str, source: Source) -> Tool {
-    Tool {
+/// Every tool of a catalogue, by name.
+fn named(catalogue: &Catalogue) -> Vec<ToolDefinition> {
+    catalogue.tools().iter().map(|served| ToolDefinition::Shipped(served.tool.name.to_string())).collect()
+}
+
+fn tool(name: &'static str, run: BuiltIn) -> ServedTool {
+    let tool = Tool {
         name: Cow::Borrowed(name),
         title: Cow::Borrowed(name),
         description: Cow::Borrowed("A tool of a test."),
         inputs: Vec::new(),
-        outputs: vec![Output::new("answer", "string", "The answer")],
+        outputs: vec![Output::new("answer", OutputType::Text, "The answer")],
         annotations: Annotations::READ,
         scope: Scope::Read,
-        source,
-    }
+    };
+    ServedTool::built_in(tool, run)
 }

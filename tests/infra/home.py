@@ -54,7 +54,7 @@ class Home:
         return next(version["value"] for version in versions if "AWSCURRENT" in version["stages"])
 
     def fill(self, stack):
-        """Copies tables and secrets into a stack; the clients' secrets come under the stack's prefix."""
+        """Copies tables and secrets into a stack; the clients' secrets come under the stack's prefix, and servers have limits."""
         dynamodb, secrets = stack.ministack.client("dynamodb"), stack.ministack.client("secretsmanager")
         prefix, customer = stack.outputs["ClientSecretPrefix"], self.customer
         for table in ("config", "orders", "loyalty"):
@@ -64,6 +64,9 @@ class Home:
                     local = item["secret_id"]["S"]
                     item["secret_id"]["S"] = local.replace(LOCAL_PREFIX, prefix)
                     secrets.create_secret(Name=item["secret_id"]["S"], SecretString=self.secret(local))
+                if "definition" in item:
+                    limits = {"limits": {"per_client": "6000/min"}}
+                    item["definition"]["S"] = json.dumps(json.loads(item["definition"]["S"]) | limits)
                 if table == "config" or item.get("order_id", {}).get("S") == "1001" or item["customer_id"]["S"] == customer:
                     dynamodb.put_item(TableName=stack.outputs[f"{table.capitalize()}TableName"], Item=item)
         secrets.put_secret_value(SecretId=stack.outputs["SigningKeysSecretName"], SecretString=self.secret("northstar/signing-keys"))

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 
+from home import NORTHSTAR
 from iam import Call
 from template import FUNCTIONS, REGION, REPOSITORY, TARGET, logical_id
 
@@ -38,6 +39,8 @@ def for_ministack(template, endpoints, rotate_url, overrides):
     2. Each function calls AWS at `endpoints[function]`, where its calls are recorded.
     3. rotate reaches the token endpoint at `rotate_url`: there is no DNS here for the stack's own name.
     4. token and mcp get the variables of `overrides`: none, but in test_black_box.py.
+    5. A condition that joins a list to see whether it is empty looks at the list itself: ministack joins nothing there, and
+       has the list as it was written.
     """
     template = json.loads(json.dumps(template))
     resources = template["Resources"]
@@ -45,6 +48,7 @@ def for_ministack(template, endpoints, rotate_url, overrides):
         del resources[name]
     for each in resources.values():
         each.pop("UpdatePolicy", None)
+    template["Conditions"] = unjoined(template["Conditions"])
     for function in FUNCTIONS:
         variables = resources[logical_id(function)]["Properties"]["Environment"]["Variables"]
         variables["AWS_ENDPOINT_URL_DYNAMODB"] = endpoints[function]
@@ -53,6 +57,15 @@ def for_ministack(template, endpoints, rotate_url, overrides):
     for function in ("token", "mcp"):
         resources[logical_id(function)]["Properties"]["Environment"]["Variables"] |= overrides
     return template
+
+
+def unjoined(value):
+    """Without `Fn::Join`, each list in its place."""
+    if isinstance(value, list):
+        return [unjoined(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return unjoined(value["Fn::Join"][1]) if "Fn::Join" in value else {key: unjoined(each) for key, each in value.items()}
 
 
 def bootstrap(function):
@@ -148,7 +161,7 @@ class Ministack:
             [REPOSITORY / ".tools/ministack/bin/ministack"],
             env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
         )
-        self.proxies = []
+        self.proxies, self.shapes = [], {}
         try:
             self.wait()
             s3 = self.client("s3")
@@ -185,6 +198,16 @@ class Ministack:
             aws_access_key_id=ACCOUNT, aws_secret_access_key="test",
         )
 
+    def key_attributes(self, table, index=None):
+        """Partition key, and sort key if there is one, of a table or an index of it."""
+        if table not in self.shapes:
+            self.shapes[table] = self.client("dynamodb").describe_table(TableName=table)["Table"]
+        shape = self.shapes[table]
+        if index:
+            indexes = shape.get("GlobalSecondaryIndexes", []) + shape.get("LocalSecondaryIndexes", [])
+            shape, = [each for each in indexes if each["IndexName"] == index]
+        return [each["AttributeName"] for each in sorted(shape["KeySchema"], key=lambda each: each["KeyType"])]
+
     def proxy(self, **options):
         self.proxies.append(Proxy(self.port, **options))
         return self.proxies[-1]
@@ -217,31 +240,39 @@ class Stack:
             for function in FUNCTIONS
         }
         front = self.front = ministack.proxy()
-        s3 = ministack.client("s3")
-        cloudformation = ministack.client("cloudformation")
+        self.cloudformation = ministack.client("cloudformation")
         template = for_ministack(template, endpoints, front.url, overrides)
-        s3.put_object(Bucket="code", Key=f"{name}.json", Body=json.dumps(template))
-        cloudformation.create_stack(
-            StackName=name,
-            TemplateURL=f"http://127.0.0.1:{ministack.port}/code/{name}.json",
-            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+        ministack.client("s3").put_object(Bucket="code", Key=f"{name}.json", Body=json.dumps(template))
+        self.parameters = dict(parameters)
+        self.deploy(self.cloudformation.create_stack, "CREATE_COMPLETE")
+        # rotate goes the way of everybody, by the name that only now is known.
+        self.host = front.host = self.outputs["PublicUrl"].removeprefix("https://")
+        self.execute_api_host = f"{self.outputs['ApiId']}.execute-api.{ENDING}"
+
+    def deploy(self, operation, wanted):
+        operation(
+            StackName=self.name,
+            TemplateURL=f"http://127.0.0.1:{self.ministack.port}/code/{self.name}.json",
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
         for _ in range(300):
-            (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+            (stack,) = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"]
             if not stack["StackStatus"].endswith("_IN_PROGRESS"):
                 break
             time.sleep(0.2)
-        if stack["StackStatus"] != "CREATE_COMPLETE":
-            events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+        if stack["StackStatus"] != wanted:
+            events = self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
             reasons = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in events if "FAILED" in e["ResourceStatus"]]
             raise RuntimeError(f"{stack['StackStatus']}: {reasons}")
-        # rotate goes the way of everybody, by the name that only now is known.
         self.outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
-        self.host = front.host = self.outputs["PublicUrl"].removeprefix("https://")
-        self.execute_api_host = f"{self.outputs['ApiId']}.execute-api.{ENDING}"
-        listed = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+        listed = self.cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
         self.resources = {each["LogicalResourceId"]: each for each in listed}
+
+    def update(self, **parameters):
+        """Deploys it again, with other values of some parameters."""
+        self.parameters |= parameters
+        self.deploy(self.cloudformation.update_stack, "UPDATE_COMPLETE")
 
     def request(self, method, path, body=None, headers=None, host=None):
         """Sends a request to the API, by its public host name or another; returns status, headers and content."""
@@ -251,6 +282,27 @@ class Stack:
         content = answer.read()
         connection.close()
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, content
+
+    def command(self, *arguments):
+        """What a command of `northstar` prints, by an operator of this stack."""
+        environment = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ministack.port}", "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+        done = subprocess.run([NORTHSTAR, *arguments, "--stack", self.name], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"northstar {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def policy(self, function):
+        """What the role of a function allows, by the template's own policy and by those that are attached to it."""
+        iam, role = self.ministack.client("iam"), self.physical_id(logical_id(function, "Role"))
+        documents = [iam.get_role_policy(RoleName=role, PolicyName=function)["PolicyDocument"]]
+        for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+            version = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]["DefaultVersionId"]
+            documents.append(iam.get_policy_version(PolicyArn=attached["PolicyArn"], VersionId=version)["PolicyVersion"]["Document"])
+        return {"Version": "2012-10-17", "Statement": [statement for each in documents for statement in each["Statement"]]}
 
     def physical_id(self, logical):
         return self.resources[logical]["PhysicalResourceId"]
@@ -262,36 +314,47 @@ class Stack:
     def as_iam_sees(self, target, body):
         service, operation = target.split(".")
         if service.startswith("DynamoDB"):
-            return list(dynamodb_calls(operation, body))
+            return list(dynamodb_calls(operation, body, self.ministack.key_attributes))
         if service == "secretsmanager":
             arn = self.ministack.client("secretsmanager").describe_secret(SecretId=body["SecretId"])["ARN"]
             return [Call(f"secretsmanager:{operation}", arn)]
         raise ValueError(f"{target}: a call to a service that no function has a client for")
 
 
-# The partition key of each kind of table.
-PARTITION_KEYS = {"config": "pk", "state": "pk", "orders": "order_id", "loyalty": "customer_id"}
-
-
-def dynamodb_calls(operation, body):
+def dynamodb_calls(operation, body, key_attributes):
     """The permissions that a call to DynamoDB needs: those of a transaction are those of what is in it."""
     if operation == "TransactWriteItems":
         actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
         for item in body["TransactItems"]:
             (kind, inner), = item.items()
-            yield from dynamodb_calls(actions[kind], inner)
+            yield from dynamodb_calls(actions[kind], inner, key_attributes)
         return
     table = body["TableName"]
-    key = PARTITION_KEYS[table.rsplit("-", 1)[1]]
+    key, *_ = key_attributes(table)
     arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
     action = f"dynamodb:{operation}"
     if operation == "Query":
         index = body.get("IndexName")
         value, = re.match(r"\s*[#\w]+\s*=\s*(:\w+)", body["KeyConditionExpression"]).groups()
-        yield Call(action, arn + (f"/index/{index}" if index else ""), body["ExpressionAttributeValues"][value]["S"])
+        leading, = body["ExpressionAttributeValues"][value].values()
+        keys = {*key_attributes(table), *(key_attributes(table, index) if index else [])}
+        everything = "ALL_PROJECTED_ATTRIBUTES" if index else "ALL_ATTRIBUTES"
+        yield Call(action, arn + (f"/index/{index}" if index else ""), leading, *named(body, keys, everything))
     elif operation == "PutItem":
         yield Call(action, arn, body["Item"][key]["S"])
-    elif operation in ("GetItem", "DeleteItem", "UpdateItem", "ConditionCheckItem"):
+    elif operation == "GetItem":
+        yield Call(action, arn, body["Key"][key]["S"], *named(body, set(key_attributes(table)), "ALL_ATTRIBUTES"))
+    elif operation in ("DeleteItem", "UpdateItem", "ConditionCheckItem"):
         yield Call(action, arn, body["Key"][key]["S"])
     else:
         yield Call(action, arn)
+
+
+def named(body, keys, everything):
+    """The attributes that a read names beside keys, and what it selects; `everything` unless it names what it wants."""
+    expressions = " ".join(body.get(name, "") for name in ("ProjectionExpression", "KeyConditionExpression", "FilterExpression"))
+    # Placeholders begin with # and :, and none is there in vain.
+    words = {word for word in re.findall(r"[#:\w.-]+", expressions) if word[0] not in "#:"} - {"AND", "OR", "BETWEEN", "begins_with"}
+    attributes = keys | words | set(body.get("ExpressionAttributeNames", {}).values()) | body.get("ExclusiveStartKey", {}).keys()
+    select = "SPECIFIC_ATTRIBUTES" if "ProjectionExpression" in body else body.get("Select", everything)
+    return frozenset(attributes), select

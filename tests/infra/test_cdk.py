@@ -113,6 +113,19 @@ class TheConstruct(unittest.TestCase):
             ],
         )
 
+    def test_lists_become_parameters_with_commas(self):
+        tables = ",".join(f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}" for name in ("warranties", "readings"))
+        policy = "arn:aws:iam::000000000000:policy/lookups"
+        synthesised = self.synth(lookupTables=tables, lookupIndexes=f"{tables}/index/by_site", lookupPolicyArn=policy)
+        self.assertEqual(
+            self.compare(self.template, synthesised),
+            [
+                f"/Parameters/LookupIndexes/Default: '' and '{tables}/index/by_site'",
+                f"/Parameters/LookupPolicyArn/Default: '' and '{policy}'",
+                f"/Parameters/LookupTables/Default: '' and '{tables}'",
+            ],
+        )
+
     def test_without_bootstraps_it_says_what_to_do(self):
         done, _ = self.try_synth(bootstraps=f"{self.folder.name}/nowhere")
         self.assertNotEqual(done.returncode, 0)

@@ -6,7 +6,6 @@ import copy
 import json
 import time
 import unittest
-import urllib.parse
 import uuid
 
 from cryptography.hazmat.primitives import hashes
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 import iam
+from caller import Caller
 from home import Home
 from ministack import UNKNOWN, Ministack, Stack
 from template import FUNCTIONS, load, logical_id, of_type, translate
@@ -36,7 +36,7 @@ class KeyedClient:
         file = f"{home.folder.name}/jwks.json"
         with open(file, "w") as jwks:
             json.dump({"keys": [jwk]}, jwks)
-        made = home.command("client", "create", "keyed", "--auth-method", "private_key_jwt", "--jwks", file)
+        made = home.command("client", "create", "keyed", "--auth-method", "private_key_jwt", "--jwks", file, "--token-limit", "60/min")
         self.client_id = made["client_id"]
 
     def assertion(self, issuer):
@@ -46,42 +46,6 @@ class KeyedClient:
         signed = ".".join(base64url(json.dumps(part).encode()) for part in (header, claims))
         r, s = decode_dss_signature(self.key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{signed}.{base64url(r.to_bytes(32) + s.to_bytes(32))}"
-
-
-class Caller:
-    """Sends a stack what its clients send."""
-
-    def __init__(self, stack, home, host=None):
-        self.stack, self.demo, self.host = stack, home.demo, host
-
-    def form(self, path, fields, basic=None):
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        if basic:
-            headers["Authorization"] = "Basic " + base64.b64encode(":".join(basic).encode()).decode()
-        status, headers, content = self.stack.request("POST", path, urllib.parse.urlencode(fields), headers, self.host)
-        return status, headers, json.loads(content) if content else None
-
-    @property
-    def credentials(self):
-        return {"client_id": self.demo["client_id"], "client_secret": self.demo["client_secret"]}
-
-    def token(self):
-        status, _, answer = self.form("/token", {"grant_type": "client_credentials", **self.credentials})
-        assert status == 200, answer
-        return answer["access_token"]
-
-    def rpc(self, token, method, params=None):
-        headers = {"Content-Type": "application/json"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}})
-        status, headers, content = self.stack.request("POST", "/mcp", body, headers, self.host)
-        return status, headers, json.loads(content)
-
-    def call(self, token, tool, **arguments):
-        status, _, answer = self.rpc(token, "tools/call", {"name": tool, "arguments": arguments})
-        assert status == 200 and not answer["result"].get("isError"), answer
-        return answer["result"]["structuredContent"]
 
 
 def rotate(stack, secret_id):
@@ -138,8 +102,8 @@ def setUpModule():
 
 class Requests(unittest.TestCase):
     def callers(self):
-        yield "execute-api host", Caller(WORLD.plain, WORLD.home, WORLD.plain.execute_api_host)
-        yield "custom domain", Caller(WORLD.domain, WORLD.home, DOMAIN)
+        yield "execute-api host", Caller(WORLD.plain, WORLD.home.demo, WORLD.plain.execute_api_host)
+        yield "custom domain", Caller(WORLD.domain, WORLD.home.demo, DOMAIN)
 
     def test_an_order_is_found_by_both_kinds_of_host_name(self):
         for name, caller in self.callers():
@@ -188,6 +152,15 @@ class Parameters(unittest.TestCase):
 
     def test_a_hosted_zone_without_a_domain_is_refused(self):
         self.assertIn("name it in DomainName", self.refused(HostedZoneId=WORLD.zone))
+
+    def test_a_table_for_lookups_is_named_by_its_whole_arn(self):
+        table = "arn:aws:dynamodb:us-east-1:000000000000:table/warranties"
+        for name, value in [
+            ("LookupTables", "warranties"), ("LookupTables", f"{table},*"), ("LookupTables", f"{table}*"), ("LookupTables", f"{table}/index/by_owner"),
+            ("LookupIndexes", f"{table}/index/*"), ("LookupPolicyArn", "arn:aws:iam::aws:policy/AdministratorAccess"),
+        ]:
+            with self.subTest(name, value=value):
+                self.assertIn(name, self.refused(**{name: value}))
 
     def test_existing_tables_and_secrets_are_used(self):
         parameters = {f"{name}TableName": WORLD.plain.outputs[f"{name}TableName"] for name in ("Orders", "Loyalty", "Config", "State")}
@@ -364,7 +337,7 @@ class Roles(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         stack = cls.stack = WORLD.plain
-        caller = Caller(stack, WORLD.home)
+        caller = Caller(stack, WORLD.home.demo)
         token = caller.token()
         assert caller.rpc(token, "tools/list")[0] == 200
         caller.call(token, "get_order_status", order_id="1001")
@@ -411,13 +384,8 @@ class Roles(unittest.TestCase):
             fields = {"grant_type": "client_credentials", "client_id": WORLD.quick["client_id"], "client_secret": unaccepted}
             assert caller.form("/token", fields)[0] == 401
 
-        cls.policies = {function: cls.policy(function) for function in FUNCTIONS}
+        cls.policies = {function: stack.policy(function) for function in FUNCTIONS}
         cls.calls = {function: set(stack.calls_of(function)) for function in FUNCTIONS}
-
-    @classmethod
-    def policy(cls, function):
-        role = cls.stack.physical_id(logical_id(function, "Role"))
-        return WORLD.ministack.client("iam").get_role_policy(RoleName=role, PolicyName=function)["PolicyDocument"]
 
     def test_a_secret_in_use_is_not_rotated_again(self):
         self.assertEqual(self.second_rotation["errorType"], "rotation_refused")
@@ -470,7 +438,7 @@ class Roles(unittest.TestCase):
                 with self.subTest(function, statement=statement["Sid"]):
                     policy = copy.deepcopy(self.policies[function])
                     (keys,) = policy["Statement"][number]["Condition"].values()
-                    keys["dynamodb:LeadingKeys"].append("QUOTA#*")
+                    keys["dynamodb:LeadingKeys"].append("GRANT#*")
                     self.assertNotEqual(iam.unneeded(policy, self.calls[function]), [])
 
     def test_a_missing_permission_is_found(self):

@@ -164,18 +164,31 @@ def rotation(template):
     return found
 
 
+def only_if(condition, value):
+    return {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
+
+
+def statements(policy):
+    """Those that depend on a parameter among them."""
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in policy["Statement"]]
+
+
 def roles(template):
-    """One role a function, for Lambda alone, with one policy written out; nothing on everything but traces."""
+    """One role a function, for Lambda alone, with one policy written out; nothing on everything but traces. Only mcp may be
+    given a policy of the operator's beside it."""
     found = []
     for function in FUNCTIONS:
         properties = template["Resources"][logical_id(function, "Role")]["Properties"]
-        if properties.keys() != {"AssumeRolePolicyDocument", "Policies"} or len(properties["Policies"]) != 1:
+        attached = only_if("HasLookupPolicy", [{"Ref": "LookupPolicyArn"}]) if function == "mcp" else None
+        if properties.get("ManagedPolicyArns") != attached or len(properties["Policies"]) != 1:
             found.append(f"{function}: policies from elsewhere")
+        if properties.keys() - {"AssumeRolePolicyDocument", "Policies", "ManagedPolicyArns"}:
+            found.append(f"{function}: {sorted(properties)}")
         principals = [each["Principal"] for each in properties["AssumeRolePolicyDocument"]["Statement"]]
         if principals != [{"Service": "lambda.amazonaws.com"}]:
             found.append(f"{function}: assumed by {principals}")
         policy = properties["Policies"][0]["PolicyDocument"]
-        for statement in policy["Statement"]:
+        for statement in statements(policy):
             text = json.dumps(statement["Resource"])
             table = re.search(r"\b(Config|State)Table\b", text)
             if table and "dynamodb:LeadingKeys" not in json.dumps(statement.get("Condition")):
@@ -185,6 +198,30 @@ def roles(template):
             if statement["Resource"] == "*" and statement["Sid"] != "Traces":
                 found.append(f"{function}: {statement['Sid']} on everything")
     return found
+
+
+def lookups(template):
+    """Tables of the operator's own are read only where a parameter names them, by GetItem and Query, one action each."""
+    found = []
+    for name, action, condition in [("LookupTables", "dynamodb:GetItem", "HasLookupTables"), ("LookupIndexes", "dynamodb:Query", "HasLookupIndexes")]:
+        wanted = only_if(condition, {"Sid": name, "Effect": "Allow", "Action": action, "Resource": {"Ref": name}})
+        policy = template["Resources"]["McpRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+        if policy["Statement"].count(wanted) != 1:
+            found.append(f"{name}: not what the role of mcp is given {condition}")
+        if template["Conditions"][condition] != {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": name}]}, ""]}]}:
+            found.append(f"{condition}: {template['Conditions'][condition]}")
+        parameter = template["Parameters"][name]
+        if (parameter["Type"], parameter["Default"]) != ("CommaDelimitedList", ""):
+            found.append(f"{name}: no list that may be empty")
+        if re.search(parameter["AllowedPattern"], "arn:aws:dynamodb:us-east-1:000000000000:table/*"):
+            found.append(f"{name}: every table at once")
+    return found
+
+
+def parameter_groups(template):
+    """The console shows every parameter under a heading."""
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    return sorted(template["Parameters"].keys() ^ {name for group in groups for name in group["Parameters"]})
 
 
 def alarms(template):
@@ -202,7 +239,7 @@ def alarms(template):
     found += [f"an alarm on {name}, which nothing makes" for name in used - metrics]
     wanted = {("AWS/Lambda", metric, function) for metric in ("Errors", "Throttles", "Duration") for function in SERVING}
     wanted |= {("AWS/Lambda", "Errors", "rotate")}
-    wanted |= {("own", metric, None) for metric in ("TokenFailures", "McpFailures", "WrongSecrets", "StaleValues", "RotationsRefused")}
+    wanted |= {("own", metric, None) for metric in ("TokenFailures", "McpFailures", "WrongSecrets", "StaleValues", "LimiterUnavailable", "RotationsRefused")}
     had = set()
     for each in every.values():
         properties = each["Properties"]
@@ -265,7 +302,7 @@ def outputs(template):
     return sorted(OUTPUTS - template["Outputs"].keys())
 
 
-CHECKS = [routes, integrations, throttling, functions, deployments, data, rotation, roles, alarms, metric_filters, dashboard, custom_domain, outputs]
+CHECKS = [routes, integrations, throttling, functions, deployments, data, rotation, roles, lookups, parameter_groups, alarms, metric_filters, dashboard, custom_domain, outputs]
 
 
 def put(path, value):
@@ -286,6 +323,18 @@ def put(path, value):
 
 def without_output(template):
     del template["Outputs"]["ClientSecretPrefix"]
+
+
+def every_table(template):
+    template["Parameters"]["LookupIndexes"]["AllowedPattern"] = "^arn:"
+
+
+def another_condition(template):
+    template["Conditions"]["HasLookupTables"] = {"Fn::Equals": ["", ""]}
+
+
+def without_heading(template):
+    del template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"][2]
 
 
 def another_default(template):
@@ -330,7 +379,17 @@ PLANTED = {
         put("McpRole/Properties/Policies/0/PolicyDocument/Statement/3/Action", "dynamodb:*"),
         put("McpRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", "*"),
         put("RotateRole/Properties/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
+        put("McpRole/Properties/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
+        put("McpRole/Properties/Path", "/"),
+        put("McpRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Action", "dynamodb:*"),
     ],
+    lookups: [
+        put("McpRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Action", "dynamodb:Scan"),
+        put("McpRole/Properties/Policies/0/PolicyDocument/Statement/8", None),
+        every_table,
+        another_condition,
+    ],
+    parameter_groups: [without_heading],
     alarms: [
         put("StaleValuesAlarm/Properties/MetricName", "Stale"),
         put("McpLatencyAlarm/Properties/AlarmActions", None),
@@ -398,7 +457,7 @@ class TheTemplate(unittest.TestCase):
 
 def atoms_with_names(policy):
     """The statements of the platform, with the log group by its logical id."""
-    for statement in policy["Statement"]:
+    for statement in statements(policy):
         if statement["Sid"] in ("OwnLog", "Traces"):
             resource = statement["Resource"]
             name = resource if resource == "*" else f"log group {resource['Fn::GetAtt'][0]}"

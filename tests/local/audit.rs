@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{parts, run, run_json, run_with};
 
-fn line(function: &str, more: &Value) -> String {
+pub fn line(function: &str, more: &Value) -> String {
     let mut line = json!({ "time": timestamp(SystemTime::now()), "level": "INFO", "fn": function });
     for (name, value) in more.as_object().unwrap() {
         line[name] = value.clone();
@@ -26,7 +26,7 @@ fn line(function: &str, more: &Value) -> String {
 }
 
 /// Lines of a home that no server ever wrote to.
-fn home_with(lines: &[String]) -> tempfile::TempDir {
+pub fn home_with(lines: &[String]) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("requests.jsonl"), lines.join("\n") + "\n").unwrap();
     home
@@ -73,7 +73,7 @@ fn the_filters_choose_among_real_requests() {
     assert_eq!(count(&["--client", "demo", "--fn", "mcp"]), 2);
     assert_eq!(count(&["--tool", "get_order_status"]), 2);
     assert_eq!(count(&["--server", "default", "--fn", "mcp"]), 3);
-    assert_eq!(count(&["--outcome", "order_not_found"]), 1);
+    assert_eq!(count(&["--outcome", "record_not_found"]), 1);
     assert_eq!(count(&["--errors"]), 1);
     assert_eq!(count(&["--errors", "--client", &id]), 0);
     assert_eq!(count(&["-n", "2"]), 2);
@@ -289,7 +289,7 @@ fn a_command_that_fails_leaves_a_line_that_says_so() {
 }
 
 /// CloudWatch Logs as far as `FilterLogEvents` goes: it answers an event a page, and keeps what it was asked.
-struct CloudWatchLogs {
+pub struct CloudWatchLogs {
     url: String,
     state: Arc<Mutex<CloudWatchState>>,
 }
@@ -302,7 +302,7 @@ struct CloudWatchState {
 }
 
 impl CloudWatchLogs {
-    fn start() -> CloudWatchLogs {
+    pub fn start() -> CloudWatchLogs {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(CloudWatchState::default()));
@@ -322,11 +322,16 @@ impl CloudWatchLogs {
         CloudWatchLogs { url, state }
     }
 
-    fn put(&self, group: &str, at: u64, line: &str) {
+    pub fn put(&self, group: &str, at: u64, line: &str) {
         self.state.lock().unwrap().events.push((group.to_owned(), at, line.to_owned()));
     }
 
-    fn environment(&self) -> Vec<(&'static str, &str)> {
+    /// What it was asked, in order.
+    pub fn asked(&self) -> Vec<Value> {
+        self.state.lock().unwrap().asked.clone()
+    }
+
+    pub fn environment(&self) -> Vec<(&'static str, &str)> {
         aws_environment(&self.url)
     }
 }
@@ -383,7 +388,7 @@ fn answer(mut stream: &TcpStream, (status, body): &(u16, Value)) {
     let _ = stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
 }
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
@@ -422,7 +427,7 @@ fn log_groups_are_read_page_by_page_and_put_together_in_order() {
 fn the_filters_go_into_the_pattern() {
     let logs = CloudWatchLogs::start();
     let filters = ["--client", "demo", "--server", "default", "--tool", "get_order_status", "--fn", "mcp"];
-    let more = ["--outcome", "order_not_found", "--errors", "--since", "2d", "--log-group", "mcp"];
+    let more = ["--outcome", "record_not_found", "--errors", "--since", "2d", "--log-group", "mcp"];
     let (code, output, errors) = tail_groups(&logs, &[&filters[..], &more].concat());
     assert_eq!((code, output.as_str(), errors.as_str()), (0, "", ""));
     let asked = logs.state.lock().unwrap().asked.remove(0);
@@ -430,7 +435,7 @@ fn the_filters_go_into_the_pattern() {
         asked["filterPattern"],
         concat!(
             r#"{ ($.fn = "mcp") && ($.client = "demo") && ($.server = "default") && ($.tool = "get_order_status")"#,
-            r#" && ($.outcome = "order_not_found") && ($.level != "INFO") }"#
+            r#" && ($.outcome = "record_not_found") && ($.level != "INFO") }"#
         )
     );
     assert!(asked["startTime"].as_u64().unwrap().abs_diff(now() - 172_800_000) < 60_000);

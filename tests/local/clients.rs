@@ -132,6 +132,7 @@ fn update_changes_what_is_given_and_nothing_else() {
         ("--name", "Renamed", "name", r#""Renamed""#),
         ("--scope", "mcp.write", "scopes", r#"["mcp.write"]"#),
         ("--token-lifetime", "1h", "token_lifetime", "3600"),
+        ("--token-limit", "60/min", "token_limit", r#""60/min""#),
         ("--quiet-period", "2d", "quiet_period", "172800"),
         ("--expires", "2099-02-01", "expires_at", "4073587200"),
         ("--auth-method", "client_secret_basic", "auth_methods", r#"["client_secret_basic"]"#),
@@ -147,6 +148,8 @@ fn update_changes_what_is_given_and_nothing_else() {
     }
     let (code, updated) = run_json(home.path(), &["client", "update", &id, "--expires", "never"]);
     assert_eq!((code, updated.get("expires_at")), (0, None));
+    let (code, updated) = run_json(home.path(), &["client", "update", &id, "--token-limit", "none"]);
+    assert_eq!((code, updated.get("token_limit")), (0, None));
     let before = show();
     let (code, same) = run_json(home.path(), &["client", "update", &id, "--name", "Renamed", "--expires", "never"]);
     assert_eq!(

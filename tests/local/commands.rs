@@ -145,6 +145,10 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
         &["client", "delete"],
         &["token", "revoke", "a-token"],
         &["audit"],
+        &["audit", "explain"],
+        &["audit", "explain", "a b"],
+        &["stdio", "--server", "No Where"],
+        &["stdio", "--fly"],
         &["audit", "tail", "--since", "yesterday"],
         &["audit", "tail", "-n", "-1"],
         &["audit", "tail", "--fn", "connect"],
@@ -168,7 +172,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
 #[test]
 fn help_and_version_end_with_0() {
     let home = tempfile::tempdir().unwrap();
-    for command in ["serve", "init", "token", "call", "client", "key", "audit", "import"] {
+    for command in ["serve", "init", "token", "call", "stdio", "client", "key", "audit", "import"] {
         let (code, output, _) = run(home.path(), &[command, "--help"]);
         assert!(code == 0 && output.contains("Usage: northstar "), "{command}: {output}");
         assert!(run(home.path(), &["--help"]).1.contains(&format!("\n  {command} ")), "{command}");

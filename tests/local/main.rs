@@ -3,8 +3,12 @@
 mod audit;
 mod clients;
 mod commands;
+mod explain;
 mod import;
+mod live_servers;
 mod serve;
+mod servers;
+mod stdio;
 
 use std::io::Write;
 use std::path::Path;

@@ -244,7 +244,7 @@ fn assert_paste_gives_the_order(server: &Server, names: Option<&str>) {
 }
 
 /// A free port that the system does not give to others meanwhile: it is below those that it picks from.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let first = 20_000 + u16::try_from(std::process::id() % 8_000).unwrap();
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
     loop {

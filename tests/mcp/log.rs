@@ -154,9 +154,9 @@ async fn every_way_a_request_ends_has_a_code() {
     assert_json_snapshot!(seen, @r#"
     [
       "INFO 200 ok",
-      "INFO 200 order_not_found",
+      "INFO 200 record_not_found",
       "INFO 200 invalid_arguments",
-      "INFO 200 customer_not_found",
+      "INFO 200 record_not_found",
       "INFO 200 invalid_cursor",
       "INFO 200 unknown_tool",
       "INFO 200 invalid_params",

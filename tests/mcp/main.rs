@@ -3,6 +3,7 @@
 mod agentforce;
 mod bearer;
 mod bodies;
+mod definitions;
 mod hostile_tokens;
 mod log;
 mod metadata;

@@ -83,7 +83,10 @@ async fn fill(home: &Home, retired: &str) {
     for name in ["orders", LONG_NAME] {
         let server =
             json!({ "name": name, "title": "Orders", "description": "Orders.", "tools": ["get_order_status"] });
-        open.registry.put_server(&serde_json::from_value(server).unwrap(), true).await.unwrap();
+        open.registry
+            .create_server(&serde_json::from_value(server).unwrap(), std::time::SystemTime::now())
+            .await
+            .unwrap();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::read;
 const PAGE: usize = 20;
 
 /// Everything a tool answered, after the text block was compared with it and it with the schema.
-async fn answer(server: &Server, token: &str, tool: &str, arguments: Value) -> Value {
+pub async fn answer(server: &Server, token: &str, tool: &str, arguments: Value) -> Value {
     let result = server.call(token, tool, arguments.clone()).await;
     assert_eq!(result["isError"], json!(false), "{tool} {arguments} {result}");
     let structured = &result["structuredContent"];
@@ -26,7 +26,7 @@ async fn answer(server: &Server, token: &str, tool: &str, arguments: Value) -> V
 }
 
 /// What a tool says when it has no answer.
-async fn trouble(server: &Server, token: &str, tool: &str, arguments: Value) -> (String, String) {
+pub async fn trouble(server: &Server, token: &str, tool: &str, arguments: Value) -> (String, String) {
     let result = server.call(token, tool, arguments.clone()).await;
     assert_eq!(result["isError"], json!(true), "{tool} {arguments} {result}");
     // What does not conform to the output schema is left out.
@@ -45,7 +45,7 @@ async fn tools(server: &Server, token: &str) -> Vec<Value> {
 
 /// The part of JSON Schema that our output schemas use.
 fn assert_conforms(value: &Value, schema: &Value) {
-    assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)));
+    assert_eq!(schema["type"], "object");
     let (object, properties) = (value.as_object().unwrap(), schema["properties"].as_object().unwrap());
     for (name, member) in object {
         let property = properties.get(name).unwrap_or_else(|| panic!("{name} is not in the schema"));
@@ -177,10 +177,10 @@ async fn what_is_not_there_is_said_in_a_sentence() {
         said += &format!("{code}: {sentence}\n");
     }
     assert_snapshot!(said, @r"
-    order_not_found: There is no order 9999. Ask the customer to check the order number.
-    order_not_found: There is no order C-0001. Ask the customer to check the order number.
-    customer_not_found: There is no loyalty account for customer C-9999. Ask the customer to check the number.
-    customer_not_found: There is no loyalty account for customer c-0001. Ask the customer to check the number.
+    record_not_found: There is no order 9999. Ask the customer to check the order number.
+    record_not_found: There is no order C-0001. Ask the customer to check the order number.
+    record_not_found: There is no loyalty account for customer C-9999. Ask the customer to check the number.
+    record_not_found: There is no loyalty account for customer c-0001. Ask the customer to check the number.
     ");
     let nobody = answer(server, &token, "list_customer_orders", json!({ "customer_id": "C-9999" })).await;
     assert_eq!(nobody, json!({ "customer_id": "C-9999", "count": 0, "orders": [], "truncated": false }));
@@ -329,7 +329,7 @@ async fn a_cursor_is_good_for_its_question_and_its_client_alone() {
         (&*token, ask("C-0001", "{\"order_id\":\"1\"}")),
     ] {
         let (code, sentence) = trouble(server, token, "list_customer_orders", arguments.clone()).await;
-        let said = "The cursor is not valid here or has expired. Call again without it to start from the newest order.";
+        let said = "The cursor is not valid here or has expired. Call again without it to start from the beginning.";
         assert_eq!((code.as_str(), sentence.as_str()), ("invalid_cursor", said), "{arguments}");
     }
 }
@@ -425,7 +425,6 @@ async fn a_listed_tool_tells_a_model_and_agentforce_all_they_need() {
             "description": "Expected delivery date, YYYY-MM-DD, if known"
           }
         },
-        "additionalProperties": false,
         "required": [
           "order_id"
         ]

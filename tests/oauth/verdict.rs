@@ -45,9 +45,8 @@ fn faults(answer: &Answer) -> String {
 
 /// A body without the access token in it: a random signature can spell any short word.
 fn without_token(body: &str) -> String {
-    let token = serde_json::from_str::<Value>(body)
-        .ok()
-        .and_then(|body| Some(body.get("access_token")?.as_str()?.to_owned()));
+    let token =
+        serde_json::from_str::<Value>(body).ok().and_then(|body| Some(body.get("access_token")?.as_str()?.to_owned()));
     match token {
         Some(token) => body.replace(&token, ""),
         None => body.to_owned(),

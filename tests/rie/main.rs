@@ -68,7 +68,7 @@ async fn a_tool_on_a_silent_table_is_answered_before_the_emulator_ends_the_invoc
     assert_answer("silent", &answer, 200);
     let result = &body(&answer)["result"];
     assert_eq!(result["isError"], true);
-    assert_eq!(result["content"][0]["text"], "The tool did not answer in time. Try again in a minute.");
+    assert_eq!(result["content"][0]["text"], "The table orders did not answer in time. Try again in a minute.");
 }
 
 /// The emulator with a function in it; both end with this.

@@ -126,6 +126,7 @@ impl World {
             assertion_audience: AssertionAudience::default(),
             quiet_period,
             token_lifetime: 900,
+            token_limit: None,
             expires_at: None,
         };
         let client = client.registered(&self.prefix, SystemTime::now());

@@ -1,10 +1,11 @@
 //! Very many bad requests: what they must never do is panic, fail on our side, hang, or fill the memory.
-//! And rotations under load, during which no good request may fail.
+//! And rotations under load, during which no good request may fail, and a client far beyond its limit.
 //!
 //! `make test` sends a reduced number; `make soak` all of them (`NORTHSTAR_SOAK=1`), in an optimised build.
 
 mod deployment;
 mod hostile_tokens;
+mod limits;
 mod malformed;
 mod secret_rotation;
 mod signing_keys;

@@ -146,6 +146,56 @@ async fn an_import_fills_the_tables_of_the_stack() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_a_file_lives_in_the_stack_and_its_lookups_are_checked_against_its_tables() {
+    let stack = Deployed::new().await;
+    stack.json(&["init"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("servers.yaml");
+    let path = file.to_str().unwrap();
+    // The stack's own tables, one by the name of the definitions and one by its own.
+    let loyalty = &stack.outputs["LoyaltyTableName"];
+    let definitions = |table: &str, key: &str| {
+        let argument = "{ title: T, description: D }";
+        format!(
+            "servers:\n  - name: desk\n    production: true\n    tools:\n      - lookup: one\n        table: orders\n        \
+             key: {{ order_id: {argument} }}\n        returns: {{ status: string }}\n      - lookup: two\n        \
+             table: {table}\n        key: {{ {key}: {argument} }}\n        returns: {{ tier: string }}\n"
+        )
+    };
+    for (table, key, place, says) in [
+        (stack.outputs["ConfigTableName"].as_str(), "pk", "10:16", "Northstar's own"),
+        ("loyalty", "tier", "11:9", "would read the whole table"),
+        ("no-such-table", "id", "10:16", "there is no table no-such-table"),
+    ] {
+        std::fs::write(&file, definitions(table, key)).unwrap();
+        let message = stack.refused(2, &["server", "apply", path, "--yes"]);
+        assert!(message.contains(&format!("{path}:{place}: two: ")) && message.contains(says), "{message}");
+    }
+    std::fs::write(&file, definitions(loyalty, "customer_id")).unwrap();
+    assert!(stack.refused(1, &["server", "apply", path, "--json"]).contains("add --yes"));
+    let (applied, errors) = stack.json(&["server", "apply", path, "--yes"]);
+    assert_eq!(lines(&errors), of("server.apply", "ok"));
+    assert_eq!(applied["servers"][0]["url"], "https://mcp.example.com/mcp/desk");
+    let record = stack.aws.dynamodb.get_item().table_name(&stack.outputs["ConfigTableName"]);
+    let record =
+        record.key("pk", AttributeValue::S("SERVER#desk".into())).key("sk", AttributeValue::S("RECORD".into()));
+    let record = record.send().await.unwrap().item.unwrap();
+    assert!(record["definition"].as_s().unwrap().contains(r#""position":["customer_id"]"#), "{record:?}");
+
+    let (shown, _) = stack.json(&["server", "show", "desk"]);
+    std::fs::write(&file, shown.to_string()).unwrap();
+    assert_eq!(stack.json(&["server", "diff", path]).0["servers"][0]["outcome"], "unchanged");
+    let (policy, errors) = stack.json(&["server", "iam", path]);
+    let resource = format!("arn:aws:dynamodb:us-east-1:000000000000:table/{loyalty}");
+    assert_eq!(policy["Statement"][0]["Resource"], resource, "{policy}");
+    assert!(errors.contains("the stack's role covers") && policy["Statement"].as_array().unwrap().len() == 1);
+    assert!(stack.refused(2, &["server", "iam", path, "--region", "eu-central-1"]).contains("a stack knows"));
+    assert_eq!(stack.json(&["server", "usage", "desk"]).0, json!([]));
+    let (_, errors) = stack.json(&["server", "delete", "desk", "--yes"]);
+    assert_eq!(lines(&errors), of("server.delete", "ok"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_stack_says_where_a_client_calls_and_the_environment_who_it_is() {
     let server = Server::start(&[]);
     let stack = Deployed::at(&server.url).await;
@@ -169,7 +219,8 @@ async fn the_lines_of_all_functions_are_read_from_the_log_groups_of_the_stack() 
     let stack = Deployed::new().await;
     for function in ["token", "mcp", "rotate"] {
         let now = SystemTime::now();
-        let line = json!({ "time": timestamp(now), "level": "INFO", "fn": function, "outcome": "ok" });
+        let line = json!({ "time": timestamp(now), "level": "INFO", "fn": function, "id": format!("{function}="),
+                           "client": "deleted", "status": 200, "outcome": "ok", "total_ms": 1.5 });
         let group = format!("/aws/lambda/{}-{function}", stack.name);
         let milliseconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
         for (operation, body) in [
@@ -194,6 +245,13 @@ async fn the_lines_of_all_functions_are_read_from_the_log_groups_of_the_stack() 
         printed.lines().map(|line| text(&serde_json::from_str(line).unwrap(), "fn")).collect();
     functions.sort();
     assert_eq!(functions, ["mcp", "rotate", "token"], "{}", String::from_utf8_lossy(&output.stderr));
+
+    let output = stack.run_with(&[], &["audit", "explain", "mcp=", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let requests = told["requests"].as_array().unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let client = json!({ "id": "deleted", "registered": false });
+    assert_eq!((requests.len(), &requests[0]["function"], &requests[0]["client"]), (1, &json!("mcp"), &client));
+    assert!(stack.refused(1, &["audit", "explain", "none="]).contains("LogRetentionDays"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,7 @@ impl InProcess {
             assertion_audience: AssertionAudience::default(),
             quiet_period: DEFAULT_QUIET_PERIOD,
             token_lifetime: 3_600,
+            token_limit: None,
             expires_at: None,
         };
         let client = client.registered(CLIENT_SECRET_PREFIX, now);

@@ -112,6 +112,7 @@ impl Server {
             keys: Some(ClientKeys::Jwks(json!({ "keys": keys }).to_string())),
             assertion_audience: AssertionAudience::default(),
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
+            token_limit: None,
             quiet_period: DEFAULT_QUIET_PERIOD,
             expires_at: None,
         };

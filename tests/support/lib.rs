@@ -9,6 +9,7 @@ pub mod in_process;
 pub mod key_pair;
 pub mod key_rotation;
 pub mod lambda;
+pub mod limits;
 pub mod ministack;
 pub mod proxy;
 pub mod secrets_manager;

@@ -247,6 +247,7 @@ async fn wrong_assertions_are_not_told_to_wait_and_make_no_secret_wait() {
         keys: None,
         assertion_audience: registry::AssertionAudience::default(),
         token_lifetime: 900,
+        token_limit: None,
         quiet_period: 900,
         expires_at: None,
     };

@@ -299,7 +299,7 @@ async fn a_client_gets_tokens_for_its_servers_alone_and_for_the_first_one_unaske
     let open = Home::new(server.home()).open().await.unwrap();
     let default = open.registry.server(&ServerName::default_server()).await.unwrap().unwrap();
     let name = ServerName::parse("orders").unwrap();
-    open.registry.put_server(&registry::Server { name, ..default }, true).await.unwrap();
+    open.registry.create_server(&registry::Server { name, ..default }, std::time::SystemTime::now()).await.unwrap();
     let (mcp, orders) = (format!("{}/mcp", server.url), format!("{}/mcp/orders", server.url));
 
     let only_default = server.new_client(&[]);

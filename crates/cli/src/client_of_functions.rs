@@ -1,7 +1,9 @@
-//! The command line as a client of the functions: a token, then a tool call, over HTTP as Salesforce does it.
+//! The command line as a client of the functions: a token, then messages, over HTTP as Salesforce does it.
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use crate::stack::Stack;
 
 /// The revision of the protocol that `call` speaks.
 const REVISION: &str = "2026-07-28";
+/// MCP, Streamable HTTP: a client lists both.
+const MEDIA_TYPES: &str = "application/json, text/event-stream";
 
 /// Who calls, and where.
 pub struct Caller {
@@ -32,6 +36,32 @@ pub struct Token {
     pub expires_in: u64,
     /// What it permits.
     pub scope: String,
+}
+
+/// Why there is no token, or no answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// The network, or nobody listens.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The token endpoint says no.
+    #[error("{0}")]
+    Refused(String),
+    /// Something else answers.
+    #[error("what answers at {0} is not Northstar")]
+    NotNorthstar(String),
+}
+
+/// An answer of an MCP server, whatever it says.
+pub struct Answered {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// `Retry-After`, when it is in seconds.
+    pub retry_after: Option<u64>,
+    /// API Gateway's id of the request, which is in the log.
+    pub request_id: Option<String>,
+    /// The body, in one piece.
+    pub body: Vec<u8>,
 }
 
 impl Caller {
@@ -58,6 +88,11 @@ impl Caller {
         Ok(Caller { public_url, client_id, client_secret, http })
     }
 
+    /// Who calls.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
     /// The URL of a server.
     pub fn server_url(&self, server: Option<&str>) -> String {
         match server {
@@ -70,7 +105,7 @@ impl Caller {
     ///
     /// # Errors
     /// When the endpoint cannot be reached or says no.
-    pub async fn token(&self, server: Option<&str>, scope: Option<&str>) -> Result<Token, Failure> {
+    pub async fn token(&self, server: Option<&str>, scope: Option<&str>) -> Result<Token, NoAnswer> {
         let url = format!("{}/token", self.public_url);
         let resource = self.server_url(server);
         let mut form = vec![
@@ -84,9 +119,31 @@ impl Caller {
         let status = response.status();
         let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|_| not_northstar(&url));
+            return serde_json::from_slice(&body).map_err(|_| NoAnswer::NotNorthstar(url));
         }
         Err(refused(&url, status, &body))
+    }
+
+    /// Sends a JSON-RPC message, or a batch, to a server.
+    ///
+    /// # Errors
+    /// [`NoAnswer::Unreachable`] alone: every answer is one.
+    pub async fn post(
+        &self,
+        server: Option<&str>,
+        token: &SecretString,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answered, NoAnswer> {
+        let url = self.server_url(server);
+        let request = self.http.post(&url).bearer_auth(token.expose_secret()).headers(headers);
+        let request = request.header(ACCEPT, MEDIA_TYPES).header(CONTENT_TYPE, "application/json").body(body);
+        let response = request.send().await.map_err(|error| unreachable(&url, &error))?;
+        let header = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let retry_after = header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
+        let (status, request_id) = (response.status(), header("apigw-requestid"));
+        let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
+        Ok(Answered { status, retry_after, request_id, body: body.into() })
     }
 
     /// Revokes a token (RFC 7009).
@@ -107,7 +164,7 @@ impl Caller {
             return Ok(());
         }
         let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
-        Err(refused(&url, status, &body))
+        Err(refused(&url, status, &body).into())
     }
 
     /// Calls a tool; the JSON-RPC result.
@@ -140,14 +197,14 @@ impl Caller {
             .http
             .post(&url)
             .bearer_auth(&token.access_token)
-            .header("accept", "application/json, text/event-stream")
+            .header(ACCEPT, MEDIA_TYPES)
             .header("mcp-protocol-version", REVISION)
             .header("mcp-method", "tools/call")
             .header("mcp-name", tool)
             .json(&body);
         let response = request.send().await.map_err(|error| unreachable(&url, &error))?;
         let body = response.bytes().await.map_err(|error| unreachable(&url, &error))?;
-        let mut answer: Value = serde_json::from_slice(&body).map_err(|_| not_northstar(&url))?;
+        let mut answer: Value = serde_json::from_slice(&body).map_err(|_| NoAnswer::NotNorthstar(url.clone()))?;
         match answer.get_mut("result").map(Value::take) {
             Some(result) => Ok(result),
             None => Err(Failure::Message(format!("{url} says: {}", text(&answer["error"], "message")))),
@@ -156,8 +213,8 @@ impl Caller {
 }
 
 /// An error answer (RFC 6749 §5.2).
-fn refused(url: &str, status: reqwest::StatusCode, body: &[u8]) -> Failure {
-    Failure::Message(match serde_json::from_slice::<Value>(body) {
+fn refused(url: &str, status: StatusCode, body: &[u8]) -> NoAnswer {
+    NoAnswer::Refused(match serde_json::from_slice::<Value>(body) {
         Ok(error) => {
             format!("{url} says {status}: {} ({})", text(&error, "error"), text(&error, "error_description"))
         }
@@ -191,12 +248,8 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or("no reason")
 }
 
-fn not_northstar(url: &str) -> Failure {
-    Failure::Message(format!("what answers at {url} is not Northstar"))
-}
-
-fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
+fn unreachable(url: &str, error: &reqwest::Error) -> NoAnswer {
     let hint = if error.is_connect() { ": is `northstar serve` running, is the URL right?" } else { "" };
     let reason = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
-    Failure::Message(format!("{url} {reason}{hint}"))
+    NoAnswer::Unreachable(format!("{url} {reason}{hint}"))
 }

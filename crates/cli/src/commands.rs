@@ -10,6 +10,8 @@ pub mod key;
 pub mod rotation;
 pub mod salesforce;
 pub mod serve;
+pub mod server;
+pub mod stdio;
 pub mod token;
 
 use std::time::SystemTime;

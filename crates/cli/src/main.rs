@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{audit, call, client, doctor, import, init, key, salesforce, serve, token};
+use commands::{audit, call, client, doctor, import, init, key, salesforce, serve, server, stdio, token};
 use output::Failure;
 use place::Place;
 
@@ -53,9 +53,15 @@ enum Command {
     Token(token::Options),
     /// Call a tool over MCP, as a client
     Call(call::Options),
+    /// Answer MCP messages from standard input on standard output, for MCP clients that only start local servers: they go
+    /// to the server as a client, whose token it gets and renews itself
+    Stdio(stdio::Options),
     /// Register clients, look at them, change, stop and delete them
     #[command(subcommand)]
     Client(client::Command),
+    /// Make and change MCP servers and their tools by a definitions file, look at them, delete them
+    #[command(subcommand)]
+    Server(server::Command),
     /// Look at the signing keys, make a new one
     #[command(subcommand)]
     Key(key::Command),
@@ -106,7 +112,9 @@ async fn run(shared: Shared, command: Command) -> Result<(), Failure> {
         Command::Init => init::run(&place, json).await,
         Command::Token(options) => token::run(&place, json, options).await,
         Command::Call(options) => call::run(&place, json, options).await,
+        Command::Stdio(options) => stdio::run(&place, options).await,
         Command::Client(command) => client::run(&place, json, command).await,
+        Command::Server(command) => server::run(&place, json, command).await,
         Command::Key(command) => key::run(&place, json, command).await,
         Command::Audit(command) => audit::run(&place, json, command).await,
         Command::Import(options) => import::run(&place, json, options).await,

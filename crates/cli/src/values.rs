@@ -1,5 +1,6 @@
 //! Values of the command line: durations, dates, pairs.
 
+use registry::Rate;
 use registry::secret_use::LONGEST_QUIET_PERIOD;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -25,6 +26,12 @@ pub fn duration(text: &str) -> Result<u64, String> {
 /// A token lifetime in seconds, 1 to 60 minutes.
 pub fn token_lifetime(text: &str) -> Result<u64, String> {
     Some(duration(text)?).filter(|seconds| (60..=3600).contains(seconds)).ok_or("a lifetime is 1 to 60 minutes".into())
+}
+
+/// How often a client may ask for a token, `60/min`, or `none`.
+pub fn token_limit(text: &str) -> Result<Option<Rate>, String> {
+    let limit = if text == "none" { Some(None) } else { Rate::parse(text).map(Some) };
+    limit.ok_or("a limit is a number and s, min or h, for example 60/min, or none".into())
 }
 
 /// The quiet period of a previous secret in seconds, up to 30 days.

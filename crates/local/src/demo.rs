@@ -108,6 +108,7 @@ async fn make_client(open: &OpenHome, now: SystemTime) -> Result<String, ServeEr
         assertion_audience: AssertionAudience::default(),
         quiet_period: DEFAULT_QUIET_PERIOD,
         token_lifetime: DEFAULT_TOKEN_LIFETIME,
+        token_limit: None,
         expires_at: None,
     };
     let client = demo.registered(CLIENT_SECRET_PREFIX, now);

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::server::ServerName;
+use crate::server::{Rate, ServerName};
 
 /// A client id: 1 to 64 characters of `A-Z a-z 0-9 - _`, so that its encoded and raw forms in Basic are the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -138,6 +138,9 @@ pub struct Client {
     pub assertion_audience: AssertionAudience,
     /// Lifetime of its tokens in seconds.
     pub token_lifetime: u64,
+    /// How often it may ask for a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_limit: Option<Rate>,
     /// Id of its secret in Secrets Manager; none when no method of it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_id: Option<String>,
@@ -219,6 +222,8 @@ pub struct NewClient {
     pub assertion_audience: AssertionAudience,
     /// Lifetime of its tokens in seconds.
     pub token_lifetime: u64,
+    /// How often it may ask for a token.
+    pub token_limit: Option<Rate>,
     /// Quiet period of its previous secret in seconds.
     pub quiet_period: u64,
     /// When it ends, seconds since 1970.
@@ -243,6 +248,7 @@ impl NewClient {
             keys: self.keys,
             assertion_audience: self.assertion_audience,
             token_lifetime: self.token_lifetime,
+            token_limit: self.token_limit,
             secrets_changed_at: seconds(now),
             rotating: false,
             quiet_period: self.quiet_period,
@@ -287,6 +293,8 @@ pub struct ClientChange {
     pub assertion_audience: Option<AssertionAudience>,
     /// Lifetime of its tokens in seconds.
     pub token_lifetime: Option<u64>,
+    /// How often it may ask for a token; `Some(None)`: as often as it likes.
+    pub token_limit: Option<Option<Rate>>,
     /// Quiet period of its previous secret in seconds.
     pub quiet_period: Option<u64>,
 }
@@ -306,6 +314,7 @@ impl Client {
             keys: change.keys.or_else(|| self.keys.clone()),
             assertion_audience: change.assertion_audience.unwrap_or(self.assertion_audience),
             token_lifetime: change.token_lifetime.unwrap_or(self.token_lifetime),
+            token_limit: change.token_limit.unwrap_or(self.token_limit),
             quiet_period: change.quiet_period.unwrap_or(self.quiet_period),
             version: self.version + 1,
             ..self.clone()

@@ -67,7 +67,7 @@ pub async fn init(
     Ok(InitReport {
         signing_key: made_signing_key,
         state_key: secrets.create(state_key, &SecretString::from(random_text::<32>())).await?,
-        default_server: registry.put_server(&Server::default_server(), true).await?,
+        default_server: registry.create_server(&Server::default_server(), now).await?,
     })
 }
 

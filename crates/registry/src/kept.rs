@@ -89,6 +89,11 @@ impl<T> Kept<T> {
         }
     }
 
+    /// The value there is, and how old it is.
+    pub fn peek(&self, now: SystemTime) -> Option<(Arc<T>, Duration)> {
+        self.slot().as_ref().map(|kept| (kept.value.clone(), age(now, kept.fetched)))
+    }
+
     fn acceptable(&self, now: SystemTime, fresh: impl Fn(&T, Duration) -> bool) -> Option<Arc<T>> {
         let slot = self.slot();
         let kept = slot.as_ref()?;

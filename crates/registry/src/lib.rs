@@ -3,10 +3,10 @@
 //! | item | `pk` | `sk` |
 //! |---|---|---|
 //! | [`Client`] | `CLIENT#<client id>` | `RECORD` |
-//! | [`Server`] | `SERVER#<name>` | `RECORD` |
+//! | [`Server`] | `SERVER#<name>` | `RECORD`, and `CONTRACTS` of its tools |
 //! | [`PublishedKey`] | `KEYS` | `<key id>` |
 //!
-//! And, in the `state` table, what follows from it: [`revocation`]s and [`secret_use`]s.
+//! And, in the `state` table, what follows from it: [`revocation`]s, [`secret_use`]s and [`tool_use`]s.
 
 pub mod client;
 pub mod client_secret;
@@ -19,6 +19,7 @@ pub mod revocation;
 pub mod secret_use;
 pub mod server;
 pub mod store;
+pub mod tool_use;
 
 pub use client::{AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, ClientStatus, NewClient};
 pub use client_secret::{ClientSecretError, ClientSecrets};
@@ -28,5 +29,6 @@ pub use key::{PrivateKeyRecord, PublishedKey};
 pub use public_url::{PublicUrl, PublicUrlError};
 pub use revocation::{Cut, RevocationList, Revocations};
 pub use secret_use::{SecretInUse, SecretUse, SecretUses};
-pub use server::{DEFAULT_SERVER, Server, ServerName};
-pub use store::{Registry, RegistryError};
+pub use server::{DEFAULT_SERVER, Limits, LogLevel, Period, Rate, Server, ServerName, Timeout, ToolDefinition};
+pub use store::{Registry, RegistryError, ServerRecord};
+pub use tool_use::{ToolUse, ToolUses};

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use catalogue::Lookup;
+use catalogue::shipped::shipped;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 /// The server at `/mcp`.
@@ -70,27 +73,246 @@ impl From<ServerName> for String {
     }
 }
 
-/// A server's definition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A server's definition, in the shape of the file that `northstar server apply` reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// Its name.
     pub name: ServerName,
     /// Its title, for people.
     pub title: String,
-    /// What it is for, in a sentence.
+    /// What it is for, in a sentence; empty if nobody has said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// What a model should know before it uses the tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
-    /// Names of its tools, in the order of `tools/list`.
-    pub tools: Vec<String>,
-    /// How long a tool may take, in seconds.
-    #[serde(default = "default_timeout")]
-    pub timeout: u64,
+    /// Whether people rely on it: its tools' contracts are guarded, and answers carry no diagnostics. A record of before
+    /// there was this field counts as one of production.
+    #[serde(default = "yes")]
+    pub production: bool,
+    /// How long a call may take.
+    #[serde(default)]
+    pub timeout: Timeout,
+    /// Its tools, in the order of `tools/list`.
+    pub tools: Vec<ToolDefinition>,
+    /// How often it may be called.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// What is written down about a call.
+    #[serde(default)]
+    pub log: LogLevel,
 }
 
-fn default_timeout() -> u64 {
-    20
+fn yes() -> bool {
+    true
+}
+
+/// A tool of a server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ToolDefinition {
+    /// One that ships, by its name.
+    Shipped(String),
+    /// One that is made of a table.
+    Lookup(Box<Lookup>),
+}
+
+impl ToolDefinition {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            ToolDefinition::Shipped(name) => name,
+            ToolDefinition::Lookup(lookup) => &lookup.name,
+        }
+    }
+}
+
+/// How long a call may take: 1 to 25 seconds, for API Gateway ends at 30. Written `20s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "TimeoutShape", into = "String")]
+pub struct Timeout(u64);
+
+/// Records of before there were files have a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TimeoutShape {
+    Seconds(u64),
+    Text(String),
+}
+
+impl Timeout {
+    /// The longest one, in seconds.
+    pub const MAX_SECONDS: u64 = 25;
+
+    /// A timeout of so many seconds; `None` when it is not 1 to 25.
+    pub fn from_seconds(seconds: u64) -> Option<Timeout> {
+        (1..=Timeout::MAX_SECONDS).contains(&seconds).then_some(Timeout(seconds))
+    }
+
+    /// `20s`; `None` when it is anything else than 1 to 25 seconds.
+    pub fn parse(text: &str) -> Option<Timeout> {
+        Timeout::from_seconds(text.strip_suffix('s')?.parse().ok()?)
+    }
+
+    /// It as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+}
+
+impl Default for Timeout {
+    fn default() -> Timeout {
+        Timeout(20)
+    }
+}
+
+impl std::fmt::Display for Timeout {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}s", self.0)
+    }
+}
+
+impl TryFrom<TimeoutShape> for Timeout {
+    type Error = &'static str;
+
+    fn try_from(shape: TimeoutShape) -> Result<Self, Self::Error> {
+        let timeout = match &shape {
+            TimeoutShape::Seconds(seconds) => Timeout::from_seconds(*seconds),
+            TimeoutShape::Text(text) => Timeout::parse(text),
+        };
+        timeout.ok_or("a timeout is 1s to 25s")
+    }
+}
+
+impl From<Timeout> for String {
+    fn from(timeout: Timeout) -> String {
+        timeout.to_string()
+    }
+}
+
+/// How often a server may be called. Discovery (`tools/list` and what else is no call of a tool) has a bucket of its own
+/// of four times `per_client`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Calls of one client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_client: Option<Rate>,
+    /// Calls that a client may make at once; [`Rate::default_burst`] unless told otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u32>,
+    /// Calls of one client to one tool.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub per_tool: IndexMap<String, Rate>,
+    /// Calls of all clients together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_server: Option<Rate>,
+    /// Calls of one client in a day, which begins at midnight UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<u32>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Limits::default()
+    }
+}
+
+/// So many calls in a time. Written `50/min`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rate {
+    /// Calls, at least one.
+    pub count: u32,
+    /// The time in which they may be made.
+    pub period: Period,
+}
+
+/// The time of a [`Rate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// `s`
+    Second,
+    /// `min`
+    Minute,
+    /// `h`
+    Hour,
+}
+
+impl Period {
+    /// Its length.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(match self {
+            Period::Second => 1,
+            Period::Minute => 60,
+            Period::Hour => 3_600,
+        })
+    }
+}
+
+impl Rate {
+    /// The most calls that a rate can name.
+    pub const MAX_COUNT: u32 = 1_000_000;
+
+    /// `50/min`, `5/s`, `1000/h`; `None` when it is anything else.
+    pub fn parse(text: &str) -> Option<Rate> {
+        let (count, period) = text.split_once('/')?;
+        let count = count.trim().parse().ok().filter(|count| (1..=Rate::MAX_COUNT).contains(count))?;
+        let period = match period.trim() {
+            "s" | "sec" | "second" => Period::Second,
+            "m" | "min" | "minute" => Period::Minute,
+            "h" | "hour" => Period::Hour,
+            _ => return None,
+        };
+        Some(Rate { count, period })
+    }
+
+    /// Calls that may be made at once unless the definition says otherwise: a thirtieth of the rate, but ten if the rate
+    /// is that high. So that an agent's few calls in a row pass, and the first minute does not bring twice the rate.
+    pub fn default_burst(self) -> u32 {
+        (self.count / 30).max(10).min(self.count)
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let period = match self.period {
+            Period::Second => "s",
+            Period::Minute => "min",
+            Period::Hour => "h",
+        };
+        write!(formatter, "{}/{period}", self.count)
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Rate::parse(&text).ok_or("a rate is a number of calls and a time, for example 50/min")
+    }
+}
+
+impl From<Rate> for String {
+    fn from(rate: Rate) -> String {
+        rate.to_string()
+    }
+}
+
+/// What is written down about a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Nothing about what went well.
+    Off,
+    /// One line a call.
+    #[default]
+    Calls,
+    /// With its arguments, masked.
+    Arguments,
+    /// And with its results, masked.
+    Results,
 }
 
 impl Server {
@@ -101,14 +323,12 @@ impl Server {
             title: "Northstar".to_owned(),
             description: "Order status and loyalty points.".to_owned(),
             instructions: Some("Use order numbers and customer numbers exactly as the customer gives them.".to_owned()),
-            tools: ["get_order_status", "check_loyalty_points", "list_customer_orders"].map(str::to_owned).to_vec(),
-            timeout: default_timeout(),
+            production: true,
+            timeout: Timeout::default(),
+            tools: shipped().map(|lookup| ToolDefinition::Shipped(lookup.name)).into(),
+            limits: Limits::default(),
+            log: LogLevel::default(),
         }
-    }
-
-    /// How long a tool may take: at most 25 s, for API Gateway ends at 30 s.
-    pub fn tool_timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout.clamp(1, 25))
     }
 }
 
@@ -128,5 +348,34 @@ mod tests {
             assert_eq!(ServerName::from_path(path), None, "{path}");
         }
         assert!(ServerName::parse(&"a".repeat(40)).is_some() && ServerName::parse(&"a".repeat(41)).is_none());
+    }
+
+    #[test]
+    fn a_definition_is_kept_as_it_was_written() {
+        let written = r#"{"name":"orders","title":"Orders","production":true,"timeout":"20s","tools":["get_order_status"],"limits":{"per_client":"50/min","burst":20,"per_tool":{"get_order_status":"10/s"},"per_day":5000},"log":"arguments"}"#;
+        let server: Server = serde_json::from_str(written).unwrap();
+        assert_eq!(serde_json::to_string(&server).unwrap(), written);
+    }
+
+    #[test]
+    fn a_record_of_before_there_were_files_is_one_of_production() {
+        let old = r#"{"name":"default","title":"T","description":"D","tools":["get_order_status"],"timeout":7}"#;
+        let server: Server = serde_json::from_str(old).unwrap();
+        assert_eq!((server.production, server.timeout.to_string()), (true, "7s".to_owned()));
+    }
+
+    #[test]
+    fn rates_and_timeouts_are_read_as_they_are_printed() {
+        for text in ["50/min", "1/s", "1000000/h"] {
+            assert_eq!(Rate::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "50", "/min", "0/min", "1000001/min", "-1/min", "1.5/min", "50/day", "50/", "5/min/s"] {
+            assert_eq!(Rate::parse(text), None, "{text}");
+        }
+        for text in ["", "0s", "26s", "20", "20m", "-1s", "1.5s", "s"] {
+            assert_eq!(Timeout::parse(text), None, "{text}");
+        }
+        let burst = |text| Rate::parse(text).unwrap().default_burst();
+        assert_eq!([burst("5/min"), burst("50/min"), burst("600/min"), burst("6000/min")], [5, 10, 20, 200]);
     }
 }

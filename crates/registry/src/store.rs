@@ -4,13 +4,14 @@
 //! boxed.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::client::{Client, ClientId};
+use crate::client::{Client, ClientId, seconds};
 use crate::key::PublishedKey;
 use crate::revocation::Cut;
 use crate::server::{Server, ServerName};
@@ -26,6 +27,20 @@ pub enum RegistryError {
     /// An item is not what we wrote.
     #[error("an item of a table is damaged")]
     Damaged(#[source] serde_dynamo::Error),
+    /// The definition of a server is not what we wrote.
+    #[error("the definition of a server is damaged")]
+    Definition(#[source] serde_json::Error),
+}
+
+/// A server, and what is known of its record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerRecord {
+    /// The server.
+    pub server: Server,
+    /// Counts its changes.
+    pub version: u64,
+    /// When it was last changed, in seconds since 1970; 0 when that is not known.
+    pub changed_at: u64,
 }
 
 impl<E> From<E> for RegistryError
@@ -125,10 +140,16 @@ impl Registry {
     }
 
     async fn write_together(&self, write: TransactWriteItem, cut: Option<Cut<'_>>) -> Result<bool, RegistryError> {
-        let mut transaction = self.dynamodb.transact_write_items().transact_items(write);
+        let mut together = vec![write];
         if let Some(cut) = cut {
-            transaction = transaction.transact_items(cut.write()?);
+            together.push(cut.write()?);
         }
+        self.write_all(together).await
+    }
+
+    /// Writes all or nothing; `false` says that a condition did not hold.
+    async fn write_all(&self, writes: Vec<TransactWriteItem>) -> Result<bool, RegistryError> {
+        let transaction = self.dynamodb.transact_write_items().set_transact_items(Some(writes));
         match transaction.send().await.map_err(aws_sdk_dynamodb::Error::from) {
             Ok(_) => Ok(true),
             Err(aws_sdk_dynamodb::Error::TransactionCanceledException(cancelled))
@@ -148,7 +169,18 @@ impl Registry {
     /// # Errors
     /// As all reads.
     pub async fn server(&self, name: &ServerName) -> Result<Option<Server>, RegistryError> {
-        self.get(&server_key(name), RECORD).await
+        let read = self.dynamodb.get_item().table_name(&self.table).set_key(Some(key(&server_key(name), RECORD)));
+        let output = Box::pin(read.send()).await?;
+        output.item.map(|item| Ok(server_record(item)?.server)).transpose()
+    }
+
+    /// A server with what is known of its record, as it is now; or `None`.
+    ///
+    /// # Errors
+    /// As all reads.
+    pub async fn server_now(&self, name: &ServerName) -> Result<Option<ServerRecord>, RegistryError> {
+        let get = self.dynamodb.get_item().table_name(&self.table).set_key(Some(key(&server_key(name), RECORD)));
+        Box::pin(get.consistent_read(true).send()).await?.item.map(server_record).transpose()
     }
 
     /// Every server, by name.
@@ -156,17 +188,89 @@ impl Registry {
     /// # Errors
     /// As all reads.
     pub async fn servers(&self) -> Result<Vec<Server>, RegistryError> {
-        let mut servers: Vec<Server> = self.scan("SERVER#").await?;
+        let items = self.scan_items("SERVER#").await?;
+        let records = items.into_iter().filter(|item| item.get("sk").is_some_and(|sk| is_text(sk, RECORD)));
+        let mut servers =
+            records.map(|item| Ok(server_record(item)?.server)).collect::<Result<Vec<Server>, RegistryError>>()?;
         servers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(servers)
     }
 
-    /// Writes a server; with `only_new`, `false` says that there was one and it was left alone.
+    /// The contracts that a server's tools had when it was last applied, as JSON; `None` when it never was.
+    ///
+    /// # Errors
+    /// As all reads.
+    pub async fn contracts(&self, name: &ServerName) -> Result<Option<String>, RegistryError> {
+        let get = self.dynamodb.get_item().table_name(&self.table).set_key(Some(key(&server_key(name), CONTRACTS)));
+        let item = Box::pin(get.consistent_read(true).send()).await?.item;
+        Ok(item.and_then(|mut item| item.remove("contracts")).and_then(|value| value.as_s().ok().cloned()))
+    }
+
+    /// Writes a server unless there is one of its name: `false` says that there was one and it was left alone.
     ///
     /// # Errors
     /// [`RegistryError::Table`] when the table does not answer.
-    pub async fn put_server(&self, server: &Server, only_new: bool) -> Result<bool, RegistryError> {
-        self.put(&server_key(&server.name), RECORD, server, only_new).await
+    pub async fn create_server(&self, server: &Server, now: SystemTime) -> Result<bool, RegistryError> {
+        let item = server_item(server, 1, now)?;
+        let put = self.dynamodb.put_item().table_name(&self.table).set_item(Some(item));
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        match put.send().await.map_err(aws_sdk_dynamodb::Error::from) {
+            Ok(_) => Ok(true),
+            Err(aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(RegistryError::Table(Box::new(error))),
+        }
+    }
+
+    /// Writes a server over `earlier`, its version, or as a new one (`None`), together with its tools' contracts as JSON:
+    /// both or neither. `false` says that it has been changed by somebody else, and was left alone.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when the table does not answer.
+    pub async fn apply_server(
+        &self,
+        earlier: Option<u64>,
+        server: &Server,
+        contracts: &str,
+        now: SystemTime,
+    ) -> Result<bool, RegistryError> {
+        let item = server_item(server, earlier.unwrap_or_default() + 1, now)?;
+        let put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let put = match earlier {
+            None => put.condition_expression("attribute_not_exists(pk)"),
+            Some(version) => put
+                .condition_expression(UNCHANGED)
+                .set_expression_attribute_names(Some(version_name()))
+                .expression_attribute_values(":version", number(version)),
+        };
+        let put = put.build().map_err(aws_sdk_dynamodb::Error::from)?;
+        let mut contracts_item = key(&server_key(&server.name), CONTRACTS);
+        contracts_item.insert("contracts".to_owned(), AttributeValue::S(contracts.to_owned()));
+        let contracts = Put::builder().table_name(&self.table).set_item(Some(contracts_item)).build();
+        let contracts = contracts.map_err(aws_sdk_dynamodb::Error::from)?;
+        let together =
+            [TransactWriteItem::builder().put(put).build(), TransactWriteItem::builder().put(contracts).build()];
+        self.write_all(together.into()).await
+    }
+
+    /// Deletes a server of a version, with its contracts. `false` says that it has been changed by somebody else, and was
+    /// left alone.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when the table does not answer.
+    pub async fn delete_server(&self, name: &ServerName, version: u64) -> Result<bool, RegistryError> {
+        let delete = |sk| Delete::builder().table_name(&self.table).set_key(Some(key(&server_key(name), sk)));
+        let record = delete(RECORD)
+            .condition_expression(UNCHANGED)
+            .set_expression_attribute_names(Some(version_name()))
+            .expression_attribute_values(":version", number(version))
+            .build()
+            .map_err(aws_sdk_dynamodb::Error::from)?;
+        let contracts = delete(CONTRACTS).build().map_err(aws_sdk_dynamodb::Error::from)?;
+        let together = [
+            TransactWriteItem::builder().delete(record).build(),
+            TransactWriteItem::builder().delete(contracts).build(),
+        ];
+        self.write_all(together.into()).await
     }
 
     /// The public keys, the newest first.
@@ -226,6 +330,10 @@ impl Registry {
     /// Reads every item whose `pk` begins with `prefix`. The table holds what people configure by hand, so a scan is
     /// cheap; only the command line does it.
     async fn scan<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, RegistryError> {
+        self.scan_items(prefix).await?.into_iter().map(parse).collect()
+    }
+
+    async fn scan_items(&self, prefix: &str) -> Result<Vec<Item>, RegistryError> {
         let mut pages = self
             .dynamodb
             .scan()
@@ -236,17 +344,18 @@ impl Registry {
             .into_paginator()
             .items()
             .send();
-        let mut records = Vec::new();
+        let mut items = Vec::new();
         while let Some(item) = pages.next().await {
-            records.push(parse(item?)?);
+            items.push(item?);
         }
-        Ok(records)
+        Ok(items)
     }
 }
 
 /// The condition of every write over an earlier state. A record of before there were versions counts as version 0.
 const UNCHANGED: &str = "#version = :version OR (attribute_exists(pk) AND attribute_not_exists(#version))";
 const RECORD: &str = "RECORD";
+const CONTRACTS: &str = "CONTRACTS";
 const KEYS: &str = "KEYS";
 
 fn client_key(id: &ClientId) -> String {
@@ -255,6 +364,31 @@ fn client_key(id: &ClientId) -> String {
 
 fn server_key(name: &ServerName) -> String {
     format!("SERVER#{name}")
+}
+
+fn is_text(value: &AttributeValue, text: &str) -> bool {
+    value.as_s().is_ok_and(|value| value == text)
+}
+
+/// A server's record: its definition is one JSON text, in which the order of tools and properties is kept.
+fn server_item(server: &Server, version: u64, now: SystemTime) -> Result<Item, RegistryError> {
+    let mut item = key(&server_key(&server.name), RECORD);
+    let definition = serde_json::to_string(server).map_err(RegistryError::Definition)?;
+    item.insert("definition".to_owned(), AttributeValue::S(definition));
+    item.insert("version".to_owned(), number(version));
+    item.insert("changed_at".to_owned(), number(seconds(now)));
+    Ok(item)
+}
+
+/// Records of before there were files have an attribute for each field.
+fn server_record(item: Item) -> Result<ServerRecord, RegistryError> {
+    let whole = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default();
+    let (version, changed_at) = (whole("version"), whole("changed_at"));
+    let server = match item.get("definition") {
+        Some(AttributeValue::S(definition)) => serde_json::from_str(definition).map_err(RegistryError::Definition)?,
+        _ => parse(item)?,
+    };
+    Ok(ServerRecord { server, version, changed_at })
 }
 
 pub(crate) fn key(pk: &str, sk: &str) -> Item {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -69,6 +70,15 @@ pub struct RequestLine {
     /// Whether this was the first request of the process; left out when it was not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cold: bool,
+    /// Arguments of the tool, masked, for a server that wants them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<Value>,
+    /// Answer of the tool, masked, for a server that wants it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub results: Option<Value>,
+    /// The server wants no line about what went well.
+    #[serde(skip)]
+    pub quiet: bool,
 }
 
 impl RequestLine {
@@ -90,11 +100,17 @@ impl RequestLine {
             table_ms: Milliseconds::default(),
             total_ms: Milliseconds::default(),
             cold,
+            arguments: None,
+            results: None,
+            quiet: false,
         }
     }
 
     /// Writes the line, dated `now`. A line that cannot be written is lost: no request fails for its log.
     pub fn write(mut self, now: SystemTime) {
+        if self.quiet && self.outcome == "ok" && self.status < 400 {
+            return;
+        }
         self.time = timestamp(now);
         self.method = self.method.filter(|_| self.tool.is_none());
         self.level = match (self.status, self.outcome) {
@@ -127,6 +143,21 @@ pub fn problem(function: &'static str, code: &'static str, message: &str, now: S
 /// `action` is what was to be done, for example `client.disable`; `client` the id of a client that exists or existed,
 /// never a caller's text; `outcome` is `ok` or a stable code (`docs/errors.md`).
 pub fn command(action: &'static str, client: Option<&str>, outcome: &'static str, now: SystemTime) {
+    write_command(action, client, None, outcome, now);
+}
+
+/// The same of a command that changed an MCP server; `server` is the name of one that exists or existed.
+pub fn server_command(action: &'static str, server: &str, outcome: &'static str, now: SystemTime) {
+    write_command(action, None, Some(server), outcome, now);
+}
+
+fn write_command(
+    action: &'static str,
+    client: Option<&str>,
+    server: Option<&str>,
+    outcome: &'static str,
+    now: SystemTime,
+) {
     #[derive(Serialize)]
     struct Command<'a> {
         time: String,
@@ -136,6 +167,8 @@ pub fn command(action: &'static str, client: Option<&str>, outcome: &'static str
         action: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        server: Option<&'a str>,
         outcome: &'a str,
     }
     let level = match outcome {
@@ -143,7 +176,7 @@ pub fn command(action: &'static str, client: Option<&str>, outcome: &'static str
         "command_failed" => Level::Error,
         _ => Level::Warn,
     };
-    print_line(&Command { time: timestamp(now), level, function: "cli", action, client, outcome });
+    print_line(&Command { time: timestamp(now), level, function: "cli", action, client, server, outcome });
 }
 
 /// Sends the lines of this process elsewhere than to standard output; the first call counts.
@@ -197,10 +230,15 @@ impl Timings {
         done
     }
 
+    /// The sums until now: on checking the caller, and on tables and secrets.
+    pub fn so_far(&self) -> (Milliseconds, Milliseconds) {
+        let sum = |micros: &AtomicU64| Duration::from_micros(micros.load(Ordering::Relaxed)).into();
+        (sum(&self.verify_us), sum(&self.table_us))
+    }
+
     /// Writes the sums into a line.
     pub fn fill(&self, line: &mut RequestLine) {
-        line.verify_ms = Duration::from_micros(self.verify_us.load(Ordering::Relaxed)).into();
-        line.table_ms = Duration::from_micros(self.table_us.load(Ordering::Relaxed)).into();
+        (line.verify_ms, line.table_ms) = self.so_far();
     }
 }
 

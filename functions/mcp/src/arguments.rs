@@ -2,80 +2,10 @@
 //!
 //! What is wrong is told to the model as a tool result (MCP, SEP-1303), by the argument's name and never its value.
 
-use std::borrow::Cow;
-
-use regex_lite::Regex;
-use serde_json::{Map, Value, json};
+use catalogue::Input;
+use serde_json::{Map, Value};
 
 use crate::catalogue::Trouble;
-
-/// Longest text argument without a pattern, in bytes.
-const MAX_TEXT: usize = 4 * 1024;
-
-/// One declared input: a text.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// Name of the argument.
-    pub name: Cow<'static, str>,
-    title: Cow<'static, str>,
-    description: Cow<'static, str>,
-    pattern: Option<Regex>,
-    one_of: Vec<Cow<'static, str>>,
-    /// Whether it must be given.
-    pub required: bool,
-}
-
-impl Input {
-    /// An optional text; Agentforce shows `title` as its label.
-    pub fn text(
-        name: impl Into<Cow<'static, str>>,
-        title: impl Into<Cow<'static, str>>,
-        description: impl Into<Cow<'static, str>>,
-    ) -> Input {
-        let (name, title, description) = (name.into(), title.into(), description.into());
-        Input { name, title, description, pattern: None, one_of: Vec::new(), required: false }
-    }
-
-    /// The same, and it must be given.
-    pub fn required(self) -> Input {
-        Input { required: true, ..self }
-    }
-
-    /// The same, and it must match `pattern`, from `^` to `$`.
-    pub fn matching(self, pattern: Regex) -> Input {
-        Input { pattern: Some(pattern), ..self }
-    }
-
-    /// The same, and it must be one of these texts.
-    pub fn one_of(self, texts: &[&'static str]) -> Input {
-        Input { one_of: texts.iter().map(|text| Cow::Borrowed(*text)).collect(), ..self }
-    }
-
-    /// JSON Schema of the argument.
-    pub fn schema(&self) -> Value {
-        let mut schema = json!({ "type": "string", "title": self.title, "description": self.description });
-        if let Some(pattern) = &self.pattern {
-            schema["pattern"] = json!(pattern.as_str());
-        }
-        if !self.one_of.is_empty() {
-            schema["enum"] = json!(self.one_of);
-        }
-        schema
-    }
-
-    fn check(&self, text: &str) -> Result<(), String> {
-        if text.len() > MAX_TEXT {
-            return Err(format!("{} is too long", self.name));
-        }
-        if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(text)) {
-            return Err(format!("{} does not have the right form: {}", self.name, self.description));
-        }
-        if !self.one_of.is_empty() && !self.one_of.iter().any(|allowed| allowed == text) {
-            return Err(format!("{} is one of {}", self.name, self.one_of.join(", ")));
-        }
-        Ok(())
-    }
-}
 
 /// Arguments that passed.
 #[derive(Debug, PartialEq)]
@@ -98,19 +28,28 @@ impl Arguments {
             match values.get(input.name.as_ref()) {
                 None if input.required => return Err(wrong(format!("{} is missing", input.name))),
                 None => {}
-                Some(Value::String(text)) => input.check(text).map_err(wrong)?,
-                Some(_) => return Err(wrong(format!("{} is a text in quotes", input.name))),
+                Some(value) => input.check(value).map_err(wrong)?,
             }
         }
         Ok(Arguments { values })
     }
 
-    /// An optional argument.
+    /// Every argument that was given.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// An optional argument of any kind.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// An optional text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).and_then(Value::as_str)
     }
 
-    /// A required argument; empty only if the tool does not declare it so.
+    /// A required text; empty only if the tool does not declare it so.
     pub fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
@@ -118,13 +57,21 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
+    use catalogue::InputKind;
+    use regex_lite::Regex;
+    use serde_json::json;
+
     use super::*;
 
-    fn inputs() -> [Input; 2] {
-        let digits = Regex::new("^[0-9]{1,8}$").unwrap();
+    fn inputs() -> [Input; 5] {
+        let digits = InputKind::Text { pattern: Some(Regex::new("^[0-9]{1,8}$").unwrap()), one_of: Vec::new() };
+        let statuses = InputKind::Text { pattern: None, one_of: vec!["SHIPPED".into(), "DELIVERED".into()] };
         [
-            Input::text("order_id", "Order number", "as on the invoice").matching(digits).required(),
-            Input::text("status", "Status", "a status").one_of(&["SHIPPED", "DELIVERED"]),
+            Input::new("order_id", "Order number", "as on the invoice", digits).required(),
+            Input::new("status", "Status", "a status", statuses),
+            Input::new("count", "Count", "how many", InputKind::Integer),
+            Input::new("price", "Price", "at most", InputKind::Number),
+            Input::new("open", "Open", "only open ones", InputKind::Boolean),
         ]
     }
 
@@ -144,6 +91,10 @@ mod tests {
             (json!({ "order_id": "1", "status": "LOST" }), "status is one of SHIPPED, DELIVERED"),
             (json!({ "order_id": "1", "extra": "x1y2" }), "An argument is unknown"),
             (json!({ "order_id": "9".repeat(5_000) }), "order_id is too long"),
+            (json!({ "order_id": "1", "count": 1.5 }), "count is a whole number without quotes"),
+            (json!({ "order_id": "1", "count": 18_446_744_073_709_551_615_u64 }), "count is a whole number"),
+            (json!({ "order_id": "1", "price": "x1y2" }), "price is a number without quotes"),
+            (json!({ "order_id": "1", "open": "x1y2" }), "open is true or false without quotes"),
         ] {
             let sentence = check(arguments).unwrap_err();
             assert!(sentence.contains(says) && !sentence.contains("x1y2"), "{sentence}");

@@ -35,6 +35,8 @@ pub struct Principal {
     pub client_id: String,
     /// Its scopes.
     pub scopes: Scopes,
+    /// Whether its token's signature had been checked before.
+    pub remembered: bool,
 }
 
 /// Checks bearer tokens.
@@ -102,13 +104,14 @@ impl Bearer {
             verifier = timings.table(self.verifier(KEYS_MIN_AGE, now)).await?;
             verified = timings.verify(|| self.verify(&verifier, token, &audience, now));
         }
-        let verified = verified.map_err(|_| invalid())?;
+        let (verified, remembered) = verified.map_err(|_| invalid())?;
         if timings.table(self.revocations(now)).await?.refuses(&verified.claims) {
             return Err(invalid());
         }
         Ok(Principal {
             client_id: verified.claims.client_id.clone(),
             scopes: token_scopes(&verified.claims.scope).ok_or_else(invalid)?,
+            remembered,
         })
     }
 
@@ -141,18 +144,19 @@ impl Bearer {
         self.verifier.get(now, max_age, fetch).await.map_err(|_| Refusal::Unavailable)
     }
 
+    /// The claims of a token, and whether its signature had been checked before.
     fn verify(
         &self,
         verifier: &Verifier,
         unverified_token: &str,
         audience: &str,
         now: SystemTime,
-    ) -> Result<Arc<Verified>, access_token::Refusal> {
+    ) -> Result<(Arc<Verified>, bool), access_token::Refusal> {
         let hash = sha256(unverified_token);
         let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
         if let Some(verified) = remembered.filter(|verified| verifier.knows(&verified.kid)) {
             check(&verified.claims, audience, now)?;
-            return Ok(verified);
+            return Ok((verified, true));
         }
         let verified = Arc::new(verifier.verify(unverified_token, audience, now)?);
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,7 +164,7 @@ impl Bearer {
             remembered.clear();
         }
         remembered.insert(hash, verified.clone());
-        Ok(verified)
+        Ok((verified, false))
     }
 }
 

@@ -1,16 +1,19 @@
-//! What a tool is: data, and where its answer comes from. Nothing here knows the protocol it is served by.
+//! The tools that can be served: what a client sees of each, and where its answer comes from. Nothing here knows the
+//! protocol it is served by.
 
-use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use access_token::Scope;
+use catalogue::shipped::shipped;
+use catalogue::{Contract, Lookup, Tool};
 use futures_util::future::BoxFuture;
+use registry::{LogLevel, Server, Timeout};
 use request_log::Timings;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::arguments::{Arguments, Input};
+use crate::arguments::Arguments;
 use crate::bearer::Principal;
+use crate::lookup::Reader;
 use crate::tables::Tables;
 
 /// What a tool answers: a flat object, a missing value is a missing property.
@@ -20,19 +23,69 @@ pub type Answer = Map<String, Value>;
 pub struct Call {
     /// The caller.
     pub principal: Arc<Principal>,
+    /// What its server is like.
+    pub conduct: Arc<Conduct>,
     /// The business tables.
     pub tables: Arc<Tables>,
     /// Where time goes.
     pub timings: Arc<Timings>,
     /// When the request arrived.
     pub now: SystemTime,
+    /// The same, to measure from.
+    pub started: Instant,
+    /// When the call has to have an answer.
+    pub deadline: Instant,
+    /// How old the server's definition was.
+    pub definition_age: Duration,
+    waiting_for: Mutex<Option<String>>,
     outcome: OnceLock<&'static str>,
+    told: OnceLock<Told>,
+}
+
+/// When a call came, and until when it has to have an answer.
+pub struct Arrival {
+    /// When the request arrived.
+    pub now: SystemTime,
+    /// The same, to measure from.
+    pub started: Instant,
+    /// When the call has to have an answer.
+    pub deadline: Instant,
+    /// How old the server's definition was.
+    pub definition_age: Duration,
+}
+
+/// What the log is told of a call beyond its outcome, masked.
+#[derive(Debug)]
+pub struct Told {
+    /// Its arguments.
+    pub arguments: Value,
+    /// Its answer.
+    pub results: Option<Value>,
 }
 
 impl Call {
     /// A call that has just arrived.
-    pub fn new(principal: Arc<Principal>, tables: Arc<Tables>, timings: Arc<Timings>, now: SystemTime) -> Call {
-        Call { principal, tables, timings, now, outcome: OnceLock::new() }
+    pub fn new(
+        principal: Arc<Principal>,
+        conduct: Arc<Conduct>,
+        tables: Arc<Tables>,
+        timings: Arc<Timings>,
+        arrival: Arrival,
+    ) -> Call {
+        let Arrival { now, started, deadline, definition_age } = arrival;
+        Call {
+            principal,
+            conduct,
+            tables,
+            timings,
+            now,
+            started,
+            deadline,
+            definition_age,
+            waiting_for: Mutex::default(),
+            outcome: OnceLock::new(),
+            told: OnceLock::new(),
+        }
     }
 
     /// Notes how the call ended, for its log line; the first note stays.
@@ -43,6 +96,30 @@ impl Call {
     /// How the call ended, unless it went well.
     pub fn outcome(&self) -> Option<&'static str> {
         self.outcome.get().copied()
+    }
+
+    /// Notes what the log is told; the first note stays.
+    pub fn tell(&self, told: Told) {
+        let _ = self.told.set(told);
+    }
+
+    /// What the log is told.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.get()
+    }
+
+    /// Awaits `work` of a source, which counts as time spent on tables. `source` is what a caller is told when the
+    /// time is up: `table warranties`.
+    pub async fn wait_for<T>(&self, source: impl FnOnce() -> String, work: impl Future<Output = T>) -> T {
+        *self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(source());
+        let done = self.timings.table(work).await;
+        self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner).take();
+        done
+    }
+
+    /// What is being waited for.
+    pub fn waiting_for(&self) -> Option<String> {
+        self.waiting_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -66,147 +143,124 @@ impl Trouble {
         Trouble::new("tool_panicked", "The tool failed unexpectedly. Nothing more is known; do not repeat the call.")
     }
 
-    /// The tool did not answer in time.
-    pub fn deadline() -> Trouble {
-        Trouble::new("deadline_exceeded", "The tool did not answer in time. Try again in a minute.")
+    /// The tool did not answer in time; `waiting_for` is what it waited for, if it waited.
+    pub fn deadline(waiting_for: Option<&str>) -> Trouble {
+        let slow = waiting_for.unwrap_or("tool");
+        Trouble::new("deadline_exceeded", format!("The {slow} did not answer in time. Try again in a minute."))
     }
 }
+
+/// A tool of this program's own code.
+pub type BuiltIn = fn(Arguments, Arc<Call>) -> BoxFuture<'static, Result<Answer, Trouble>>;
 
 /// Where a tool's answer comes from.
 #[derive(Clone)]
 pub enum Source {
+    /// A table, by a definition.
+    Lookup(Arc<Reader>),
     /// A function of this program.
-    BuiltIn(fn(Arguments, Arc<Call>) -> BoxFuture<'static, Result<Answer, Trouble>>),
+    BuiltIn(BuiltIn),
 }
 
-/// What a client may assume of a tool (MCP, `ToolAnnotations`); always the truth.
-#[derive(Clone, Copy, Debug)]
-pub struct Annotations {
-    /// It changes nothing.
-    pub read_only: bool,
-    /// It may destroy what was there.
-    pub destructive: bool,
-    /// Repeating it changes nothing more.
-    pub idempotent: bool,
-    /// It reaches beyond our own tables.
-    pub open_world: bool,
-}
-
-impl Annotations {
-    /// A tool that reads our own tables.
-    pub const READ: Annotations =
-        Annotations { read_only: true, destructive: false, idempotent: true, open_world: false };
-}
-
-/// A property of a tool's answer.
-#[derive(Clone, Debug)]
-pub struct Output {
-    name: Cow<'static, str>,
-    /// Its JSON Schema type: a primitive, or `array` for rows of flat objects.
-    pub schema_type: &'static str,
-    description: Cow<'static, str>,
-    required: bool,
-}
-
-impl Output {
-    /// A property that may be missing.
-    pub fn new(
-        name: impl Into<Cow<'static, str>>,
-        schema_type: &'static str,
-        description: impl Into<Cow<'static, str>>,
-    ) -> Output {
-        Output { name: name.into(), schema_type, description: description.into(), required: false }
-    }
-
-    /// The same, and it is always there.
-    pub fn required(self) -> Output {
-        Output { required: true, ..self }
-    }
-}
-
-/// A tool.
+/// A tool with its source.
 #[derive(Clone)]
-pub struct Tool {
-    /// Its name: `[a-z0-9_]{1,64}`.
-    pub name: Cow<'static, str>,
-    /// Its title, for people.
-    pub title: Cow<'static, str>,
-    /// What it does, in one line of less than 1,000 characters.
-    pub description: Cow<'static, str>,
-    /// What it takes.
-    pub inputs: Vec<Input>,
-    /// What it answers.
-    pub outputs: Vec<Output>,
-    /// What a client may assume of it.
-    pub annotations: Annotations,
-    /// The scope it needs.
-    pub scope: Scope,
+pub struct ServedTool {
+    /// What clients see.
+    pub tool: Tool,
     /// Where its answer comes from.
     pub source: Source,
+    contract: OnceLock<String>,
 }
 
-impl Tool {
+impl ServedTool {
+    /// A tool that a function of this program answers.
+    pub fn built_in(tool: Tool, run: BuiltIn) -> ServedTool {
+        ServedTool { tool, source: Source::BuiltIn(run), contract: OnceLock::new() }
+    }
+
+    /// A tool that is made of a table.
+    ///
+    /// # Errors
+    /// When a pattern is no regular expression.
+    pub fn lookup(lookup: &Lookup) -> Result<ServedTool, regex_lite::Error> {
+        let source = Source::Lookup(Arc::new(Reader::new(lookup.clone())));
+        Ok(ServedTool { tool: lookup.tool()?, source, contract: OnceLock::new() })
+    }
+
     /// Checks the arguments and runs the tool.
     pub async fn run(&self, arguments: Map<String, Value>, call: Arc<Call>) -> Result<Answer, Trouble> {
-        let arguments = Arguments::check(arguments, &self.inputs)?;
-        match self.source {
+        let arguments = Arguments::check(arguments, &self.tool.inputs)?;
+        match &self.source {
+            Source::Lookup(reader) => reader.read(&arguments, &call).await,
             Source::BuiltIn(run) => run(arguments, call).await,
         }
     }
 
-    /// JSON Schema of the arguments.
-    pub fn input_schema(&self) -> Map<String, Value> {
-        let properties = self.inputs.iter().map(|input| (input.name.to_string(), input.schema()));
-        let required = self.inputs.iter().filter(|input| input.required).map(|input| input.name.as_ref());
-        object_schema(properties.collect(), required.collect())
+    /// The hash of its contract.
+    pub fn contract(&self) -> &str {
+        self.contract.get_or_init(|| Contract::of(&self.tool).hash())
     }
 
-    /// JSON Schema of the answer.
-    pub fn output_schema(&self) -> Map<String, Value> {
-        let properties = self.outputs.iter().map(|output| {
-            let mut schema = json!({ "type": output.schema_type, "description": output.description });
-            if output.schema_type == "array" {
-                // Agentforce maps rows only when they are bare objects.
-                schema["items"] = json!({ "type": "object" });
-            }
-            (output.name.to_string(), schema)
-        });
-        let required = self.outputs.iter().filter(|output| output.required).map(|output| output.name.as_ref());
-        object_schema(properties.collect(), required.collect())
+    /// What its answer is made of, in words.
+    pub fn source_name(&self) -> String {
+        match &self.source {
+            Source::Lookup(reader) => reader.source_name(),
+            Source::BuiltIn(_) => "this program".to_owned(),
+        }
     }
-}
-
-fn object_schema(properties: Map<String, Value>, required: Vec<&str>) -> Map<String, Value> {
-    let mut schema = Map::from_iter([
-        ("type".to_owned(), json!("object")),
-        ("properties".to_owned(), Value::Object(properties)),
-        ("additionalProperties".to_owned(), json!(false)),
-    ]);
-    if !required.is_empty() {
-        schema.insert("required".to_owned(), json!(required));
-    }
-    schema
 }
 
 /// Every tool that a server definition can name.
 #[derive(Clone)]
 pub struct Catalogue {
-    tools: Vec<Tool>,
+    tools: Vec<ServedTool>,
 }
 
 impl Catalogue {
     /// A catalogue of these tools.
-    pub fn new(tools: Vec<Tool>) -> Catalogue {
+    pub fn new(tools: Vec<ServedTool>) -> Catalogue {
         Catalogue { tools }
     }
 
+    /// The catalogue of this release.
+    pub fn shipped() -> Catalogue {
+        let tools =
+            shipped().into_iter().map(|lookup| ServedTool::lookup(&lookup).expect("patterns that ship are patterns"));
+        Catalogue::new(tools.collect())
+    }
+
     /// The tool of a name.
-    pub fn tool(&self, name: &str) -> Option<&Tool> {
-        self.tools.iter().find(|tool| tool.name == name)
+    pub fn tool(&self, name: &str) -> Option<&ServedTool> {
+        self.tools.iter().find(|served| served.tool.name == name)
     }
 
     /// Every tool.
-    pub fn tools(&self) -> &[Tool] {
+    pub fn tools(&self) -> &[ServedTool] {
         &self.tools
+    }
+}
+
+/// What a call of a tool is told about its server.
+#[derive(Clone, Debug)]
+pub struct Conduct {
+    /// Name of the server.
+    pub server: String,
+    /// No diagnostics in answers.
+    pub production: bool,
+    /// How long a call may take.
+    pub timeout: Timeout,
+    /// What the log is told.
+    pub log: LogLevel,
+}
+
+impl Conduct {
+    /// That of a server.
+    pub fn of(server: &Server) -> Conduct {
+        Conduct {
+            server: server.name.to_string(),
+            production: server.production,
+            timeout: server.timeout,
+            log: server.log,
+        }
     }
 }

@@ -4,14 +4,15 @@
 //! and a JSON-RPC body for every refusal.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_api::ApiRequest;
 use http_body_util::{BodyExt, Full};
-use registry::{PublicUrl, ServerName};
+use quota::{LimitKind, Limited, Quotas};
+use registry::{LogLevel, PublicUrl, ServerName, ToolUses};
 use request_log::{RequestLine, Timings};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -19,7 +20,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::bearer::{Bearer, Principal};
-use crate::catalogue::{Call, Trouble};
+use crate::catalogue::{Arrival, Call};
 use crate::envelope::{self, Message, Messages, REVISIONS, known_revision};
 use crate::json_limits;
 use crate::refusal::Refusal;
@@ -30,6 +31,8 @@ const MAX_BODY: usize = 256 * 1024;
 const MAX_BATCH: usize = 16;
 /// What is left for the answer's way back when a deadline passes.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(1);
+/// What the protocol layer gets beyond a tool's time, to answer that it is up.
+const DEADLINE_GRACE: Duration = Duration::from_millis(250);
 
 /// Since this revision a request stands alone.
 const STATELESS_REVISION: &str = REVISIONS[4];
@@ -45,10 +48,16 @@ pub struct Front<'a> {
     pub servers: &'a Servers,
     /// Where tools read.
     pub tables: &'a Arc<Tables>,
+    /// How often clients may call.
+    pub quotas: &'a Quotas,
+    /// Who called which tool last.
+    pub tool_uses: &'a Arc<ToolUses>,
     /// Where time goes.
     pub timings: &'a Arc<Timings>,
     /// When the request arrived.
     pub now: SystemTime,
+    /// The same, to measure from.
+    pub started: Instant,
 }
 
 /// An admitted request: the caller is known, the body is JSON within limits.
@@ -97,6 +106,7 @@ impl Front<'_> {
         let name = ServerName::from_path(&request.path).ok_or(Refusal::UnknownServer)?;
         let server = self.timings.table(self.servers.get(&name, self.now)).await?.ok_or(Refusal::UnknownServer)?;
         line.server = Some(name.as_str().to_owned());
+        line.quiet = server.definition.log == LogLevel::Off;
         let principal = self.bearer.authenticate(&request, &name, self.timings, self.now).await?;
         line.client = Some(principal.client_id.clone());
         check_media_type(&request)?;
@@ -144,23 +154,31 @@ impl Front<'_> {
         }
         message.check_params()?;
         if let Some(name) = message.called_tool()? {
-            line.tool = admitted.server.tool(&name).map(|tool| tool.name.to_string());
+            line.tool = admitted.server.tool(&name).map(|served| served.tool.name.to_string());
             self.permitted_tool(admitted, &name)?;
         }
-        let call = Arc::new(Call::new(admitted.principal.clone(), self.tables.clone(), self.timings.clone(), self.now));
+        match self.within_limits(admitted, line.tool.as_deref()).await {
+            Ok(()) => {}
+            Err(limited) if limited.kind == LimitKind::Tool => {
+                line.outcome = "tool_rate_limited";
+                return Ok(tool_limited(message, line.revision, &limited));
+            }
+            Err(limited) => return Err(Refusal::RateLimited(limited)),
+        }
+        let left = self.left(admitted);
+        let call = Arc::new(self.call(admitted, left));
         let mut request = rmcp_request(&admitted.headers, json, &call);
         if message.is_initialize() {
             // The body negotiates. A header here is left from an earlier session, and rmcp would refuse the difference.
             request.headers_mut().remove(PROTOCOL_VERSION);
         }
-        let limit = self.limit(admitted);
-        let mut response = match tokio::time::timeout(limit, (admitted.server.endpoint)(request)).await {
-            Ok(response) => collect(response).await?,
-            Err(_) => {
-                line.outcome = "deadline_exceeded";
-                return tool_deadline(message, line.revision).ok_or(Refusal::Deadline);
-            }
-        };
+        // A tool ends by itself when its time is up; this is for what is no tool, and for the protocol layer.
+        let answering = tokio::time::timeout(left + DEADLINE_GRACE, (admitted.server.endpoint)(request));
+        let (answered, ()) = tokio::join!(answering, self.record_use(admitted, line.tool.as_deref()));
+        let mut response = collect(answered.map_err(|_| Refusal::Deadline)?).await?;
+        if let Some(told) = call.told() {
+            (line.arguments, line.results) = (Some(told.arguments.clone()), told.results.clone());
+        }
         if let Some(outcome) = call.outcome().or_else(|| name_error(&mut response)) {
             line.outcome = outcome;
         }
@@ -170,16 +188,48 @@ impl Front<'_> {
     /// Refuses a tool that the caller's scopes do not permit. An unknown one is rmcp's to refuse.
     fn permitted_tool(&self, admitted: &Admitted, name: &str) -> Result<(), Refusal> {
         match admitted.server.tool(name) {
-            Some(tool) if !admitted.principal.scopes.permit(tool.scope) => {
-                Err(self.bearer.insufficient_scope(&admitted.server.definition.name, tool.scope))
+            Some(served) if !admitted.principal.scopes.permit(served.tool.scope) => {
+                Err(self.bearer.insufficient_scope(&admitted.server.definition.name, served.tool.scope))
             }
             _ => Ok(()),
         }
     }
 
-    /// The tool's own limit, or what is left of the invocation.
-    fn limit(&self, admitted: &Admitted) -> Duration {
-        admitted.server.definition.tool_timeout().min(left(admitted.deadline))
+    /// Counts a message against the limits of the server: as a call of a tool that the server has, or as discovery.
+    async fn within_limits(&self, admitted: &Admitted, tool: Option<&str>) -> Result<(), Limited> {
+        let (server, client) = (&admitted.server.definition, &admitted.principal.client_id);
+        if server.limits.is_empty() {
+            return Ok(());
+        }
+        match tool {
+            Some(tool) => self.timings.table(self.quotas.admit_call(server, client, tool, self.now)).await,
+            None => self.timings.table(self.quotas.admit_discovery(server, client, self.now)).await,
+        }
+    }
+
+    /// Remembers who called which tool with which contract, beside the call.
+    async fn record_use(&self, admitted: &Admitted, tool: Option<&str>) {
+        let (server, client) = (&admitted.server.definition.name, &admitted.principal.client_id);
+        let Some(served) = tool.and_then(|name| admitted.server.tool(name)) else { return };
+        self.tool_uses.record(server, &served.tool.name, served.contract(), client, self.now).await;
+    }
+
+    fn call(&self, admitted: &Admitted, left: Duration) -> Call {
+        let Admitted { principal, server, .. } = admitted;
+        let arrival = Arrival {
+            now: self.now,
+            started: self.started,
+            deadline: Instant::now() + left,
+            definition_age: self.servers.age(&server.definition.name, self.now).unwrap_or_default(),
+        };
+        let (tables, timings) = (self.tables.clone(), self.timings.clone());
+        Call::new(principal.clone(), server.conduct.clone(), tables, timings, arrival)
+    }
+
+    /// What is left of the server's time, which began with the request, or of the invocation.
+    fn left(&self, admitted: &Admitted) -> Duration {
+        let timeout = admitted.server.definition.timeout.duration();
+        timeout.saturating_sub(self.started.elapsed()).min(left(admitted.deadline))
     }
 
     /// Messages of a batch are answered in order, each as if it had come alone (JSON-RPC 2.0, MCP 2025-03-26).
@@ -297,14 +347,19 @@ fn name_error(response: &mut Response<Bytes>) -> Option<&'static str> {
     Some(code)
 }
 
-/// A tool that did not answer in time has an answer all the same: one the model can act on.
-fn tool_deadline(message: &Message<'_>, revision: Option<&'static str>) -> Option<Response<Bytes>> {
-    let id: Value = serde_json::from_str(message.id?.get()).ok()?;
-    message.called_tool().ok()??;
-    let trouble = Trouble::deadline();
-    let mut result = json!({ "content": [{ "type": "text", "text": trouble.sentence }], "isError": true });
+/// A tool whose limit is used up says so in its answer: the model can do something else meanwhile.
+fn tool_limited(message: &Message<'_>, revision: Option<&'static str>, limited: &Limited) -> Response<Bytes> {
+    let id: Value = message.id.and_then(|id| serde_json::from_str(id.get()).ok()).unwrap_or_default();
+    let mut sentence = limited.to_string();
+    // It begins with a small letter, as an error's text does.
+    sentence[..1].make_ascii_uppercase();
+    let mut result = json!({
+        "content": [{ "type": "text", "text": format!("{sentence}. Do not call this tool before.") }],
+        "isError": true,
+        "_meta": { "northstar/code": "tool_rate_limited" },
+    });
     if revision == Some(STATELESS_REVISION) {
         result["resultType"] = json!("complete");
     }
-    Some(http_api::json(&json!({ "jsonrpc": "2.0", "id": id, "result": result })))
+    http_api::json(&json!({ "jsonrpc": "2.0", "id": id, "result": result }))
 }

@@ -1,7 +1,7 @@
 //! The resource server: MCP over Streamable HTTP at `/mcp` and `/mcp/{server}`, its metadata (RFC 9728) and its status.
 //!
 //! A call passes, in this order: [`App::handle`] → [`front`] (origin, host, [`bearer`], [`json_limits`], [`envelope`],
-//! deadline) → [`protocol`] (rmcp) → [`catalogue`] → [`tools`] → [`tables`].
+//! limits of the server ([`quota`]), deadline) → [`protocol`] (rmcp) → [`catalogue`] → [`lookup`].
 
 pub mod arguments;
 pub mod bearer;
@@ -11,13 +11,14 @@ pub mod cursor;
 pub mod envelope;
 pub mod front;
 pub mod json_limits;
+pub mod lookup;
+pub mod masking;
 pub mod protocol;
 pub mod refusal;
 pub mod resource_metadata;
 pub mod servers;
 pub mod status;
 pub mod tables;
-pub mod tools;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +27,8 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use http::{Method, Response};
 use http_api::ApiRequest;
-use registry::{Registry, Revocations, ServerName};
+use quota::Quotas;
+use registry::{Registry, Revocations, ServerName, ToolUses};
 use request_log::{RequestLine, Timings};
 
 pub use catalogue::Catalogue;
@@ -45,13 +47,15 @@ pub struct App {
     bearer: Bearer,
     servers: Servers,
     tables: Arc<Tables>,
+    quotas: Quotas,
+    tool_uses: Arc<ToolUses>,
     cold: AtomicBool,
 }
 
 impl App {
     /// Makes the function ready with the tools that ship.
     pub async fn new(config: Config) -> App {
-        App::with_catalogue(config, tools::shipped()).await
+        App::with_catalogue(config, Catalogue::shipped()).await
     }
 
     /// Makes the function ready with other tools.
@@ -70,6 +74,8 @@ impl App {
             bearer: Bearer::new(registry.clone(), revocations, config.public_url.clone()),
             servers: Servers::new(registry, catalogue, make_endpoint),
             tables: Arc::new(Tables::new(&config, cursors)),
+            quotas: Quotas::new("mcp", config.aws.dynamodb.clone(), &config.state_table),
+            tool_uses: Arc::new(ToolUses::new(config.aws.dynamodb.clone(), &config.state_table)),
             cold: AtomicBool::new(true),
             config,
         };
@@ -87,7 +93,7 @@ impl App {
         let (start, now) = (Instant::now(), SystemTime::now());
         let mut line = RequestLine::new("mcp", &request.request_id, self.cold.swap(false, Ordering::Relaxed));
         let timings = Arc::new(Timings::default());
-        let response = self.route(request, &mut line, &timings, now).await;
+        let response = self.route(request, &mut line, &timings, start, now).await;
         line.status = response.status().as_u16();
         timings.fill(&mut line);
         line.total_ms = start.elapsed().into();
@@ -100,6 +106,7 @@ impl App {
         request: ApiRequest,
         line: &mut RequestLine,
         timings: &Arc<Timings>,
+        started: Instant,
         now: SystemTime,
     ) -> Response<Bytes> {
         if request.path == "/mcp" || request.path.starts_with("/mcp/") {
@@ -108,8 +115,11 @@ impl App {
                 bearer: &self.bearer,
                 servers: &self.servers,
                 tables: &self.tables,
+                quotas: &self.quotas,
+                tool_uses: &self.tool_uses,
                 timings,
                 now,
+                started,
             };
             return front.answer(request, line).await;
         }

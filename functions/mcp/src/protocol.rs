@@ -6,9 +6,11 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use catalogue::Tool;
 use futures_util::FutureExt;
 use http::request::Parts;
-use registry::Server;
+use registry::{LogLevel, Server};
+use request_log::Milliseconds;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
     ContentBlock, CustomRequest, CustomResult, ErrorCode, ErrorData, ExtensionCapabilities, Implementation,
@@ -20,7 +22,8 @@ use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::{Answer, Call, Tool, Trouble};
+use crate::catalogue::{Answer, Call, ServedTool, Told, Trouble};
+use crate::masking;
 use crate::servers::{self, Endpoint};
 
 /// How long a client may keep `tools/list`: as long as we keep a definition.
@@ -29,8 +32,11 @@ const LIST_TTL_MS: u64 = 30_000;
 /// SEP-1046: clients without a person get their token by client credentials.
 const CLIENT_CREDENTIALS: &str = "io.modelcontextprotocol/oauth-client-credentials";
 
+/// What the description of a server begins with that nobody should rely on.
+const TEST: &str = "A test server, not for production. ";
+
 /// The endpoint of a server of ours.
-pub fn endpoint(server: &Server, tools: &[Tool]) -> Endpoint {
+pub fn endpoint(server: &Server, tools: &[ServedTool]) -> Endpoint {
     servers::endpoint(Handler::new(server, tools))
 }
 
@@ -42,27 +48,29 @@ pub struct Handler {
 
 struct Inner {
     info: ServerConfig,
-    tools: Vec<(Tool, rmcp::model::Tool)>,
+    tools: Vec<(ServedTool, rmcp::model::Tool)>,
 }
 
 impl Handler {
     /// A handler for a server and its tools.
-    pub fn new(server: &Server, tools: &[Tool]) -> Handler {
-        let implementation = Implementation::new("northstar", env!("CARGO_PKG_VERSION"))
-            .with_title(server.title.clone())
-            .with_description(server.description.clone());
+    pub fn new(server: &Server, tools: &[ServedTool]) -> Handler {
+        let mut implementation =
+            Implementation::new("northstar", env!("CARGO_PKG_VERSION")).with_title(server.title.clone());
+        let test = if server.production { "" } else { TEST };
+        let description = format!("{test}{}", server.description);
+        implementation.description = Some(description.trim().to_owned()).filter(|description| !description.is_empty());
         // Only what a function can keep to: no `listChanged`, for nothing can be pushed.
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
         capabilities.extensions =
             Some(ExtensionCapabilities::from([(CLIENT_CREDENTIALS.to_owned(), JsonObject::default())]));
         let mut info = ServerConfig::new(capabilities).with_server_info(implementation);
         info.instructions = server.instructions.clone();
-        let tools = tools.iter().map(|tool| (tool.clone(), describe(tool))).collect();
+        let tools = tools.iter().map(|served| (served.clone(), describe(&served.tool))).collect();
         Handler { inner: Arc::new(Inner { info, tools }) }
     }
 
-    fn tool(&self, name: &str) -> Option<&Tool> {
-        self.inner.tools.iter().map(|(tool, _)| tool).find(|tool| tool.name == name)
+    fn tool(&self, name: &str) -> Option<&ServedTool> {
+        self.inner.tools.iter().map(|(served, _)| served).find(|served| served.tool.name == name)
     }
 
     /// MCP 2026-07-28: every result should say who answered; rmcp adds it to `server/discover` alone.
@@ -73,15 +81,20 @@ impl Handler {
 
     async fn run(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> ToolResult {
         let call = call_of(&context)?;
-        let Some(tool) = self.tool(&request.name) else {
+        let Some(served) = self.tool(&request.name) else {
             call.set_outcome("unknown_tool");
             return Err(ErrorData::invalid_params(
                 "there is no tool of this name; see tools/list",
                 code("unknown_tool"),
             ));
         };
-        let running = AssertUnwindSafe(tool.run(request.arguments.unwrap_or_default(), call.clone()));
-        let outcome = running.catch_unwind().await.unwrap_or_else(|_| Err(Trouble::panicked()));
+        let arguments = request.arguments.unwrap_or_default();
+        let masked = (call.conduct.log >= LogLevel::Arguments).then(|| Value::Object(masking::object(&arguments)));
+        let outcome = run(served, arguments, call).await;
+        if let Some(arguments) = masked {
+            let answer = outcome.as_ref().ok().filter(|_| call.conduct.log == LogLevel::Results);
+            call.tell(Told { arguments, results: answer.map(|answer| Value::Object(masking::object(answer))) });
+        }
         let mut result = match outcome {
             Ok(answer) => structured(answer),
             Err(trouble) => {
@@ -91,6 +104,10 @@ impl Handler {
                 result
             }
         };
+        if !call.conduct.production {
+            let meta = result.meta.get_or_insert_default();
+            meta.0.insert("northstar/diagnostics".to_owned(), diagnostics(served, call));
+        }
         if is_modern(&context) {
             self.sign(result.meta.get_or_insert_default());
         }
@@ -131,7 +148,7 @@ impl ServerHandler for Handler {
                 code("invalid_params"),
             ));
         }
-        let permitted = self.inner.tools.iter().filter(|(tool, _)| call.principal.scopes.permit(tool.scope));
+        let permitted = self.inner.tools.iter().filter(|(served, _)| call.principal.scopes.permit(served.tool.scope));
         let mut list = ListToolsResult::with_all_items(permitted.map(|(_, described)| described.clone()).collect());
         if is_modern(&context) {
             list.ttl_ms = Some(LIST_TTL_MS);
@@ -199,6 +216,31 @@ impl ServerHandler for Handler {
         }
         Err(method_not_found(&context)?)
     }
+}
+
+/// Runs a tool until it has an answer, panics, or the time of its server is up. Then its work is dropped, and with it
+/// what it waits for.
+async fn run(served: &ServedTool, arguments: Map<String, Value>, call: &Arc<Call>) -> Result<Answer, Trouble> {
+    let running = AssertUnwindSafe(served.run(arguments, call.clone())).catch_unwind();
+    match tokio::time::timeout_at(call.deadline.into(), running).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(Trouble::panicked()),
+        Err(_) => Err(Trouble::deadline(call.waiting_for().as_deref())),
+    }
+}
+
+/// What a test server tells of a call: where the time went, what was read, and what was remembered.
+fn diagnostics(served: &ServedTool, call: &Call) -> Value {
+    let (verify, table) = call.timings.so_far();
+    json!({
+        "verify_ms": verify,
+        "table_ms": table,
+        "total_ms": Milliseconds::from(call.started.elapsed()),
+        "timeout_s": call.conduct.timeout.duration().as_secs(),
+        "source": served.source_name(),
+        "definition_age_s": call.definition_age.as_secs(),
+        "token_remembered": call.principal.remembered,
+    })
 }
 
 fn method_not_found(context: &RequestContext<RoleServer>) -> Result<ErrorData, ErrorData> {

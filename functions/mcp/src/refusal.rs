@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use quota::Limited;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -77,6 +78,9 @@ pub enum Refusal {
     /// A method that the protocol revision no longer has.
     #[error("this server does not have this method")]
     UnknownMethod,
+    /// A limit of the client or of the server is used up.
+    #[error("{0}")]
+    RateLimited(Limited),
     /// The configuration cannot be read.
     #[error("the server cannot read its configuration at the moment; try again")]
     Unavailable,
@@ -114,6 +118,7 @@ impl Refusal {
             Refusal::Revision { .. } => "unsupported_protocol_version",
             Refusal::Params(_) | Refusal::Meta => "invalid_params",
             Refusal::UnknownMethod => "method_not_found",
+            Refusal::RateLimited(_) => "rate_limited",
             Refusal::Unavailable => "temporarily_unavailable",
             Refusal::Deadline => "deadline_exceeded",
             Refusal::Transport { .. } => "protocol_error",
@@ -129,6 +134,7 @@ impl Refusal {
             Refusal::NoToken { .. } | Refusal::InvalidToken { .. } => StatusCode::UNAUTHORIZED,
             Refusal::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             // An answered request: the same status as every other JSON-RPC error that follows the envelope.
             Refusal::Params(_) | Refusal::Deadline => StatusCode::OK,
@@ -143,7 +149,7 @@ impl Refusal {
             Refusal::Revision { .. } => -32022,
             Refusal::Params(_) | Refusal::Meta => -32602,
             Refusal::UnknownMethod => -32601,
-            Refusal::Unavailable | Refusal::Deadline => -32603,
+            Refusal::Unavailable | Refusal::Deadline | Refusal::RateLimited(_) => -32603,
             _ => -32600,
         }
     }
@@ -194,6 +200,9 @@ impl Refusal {
         match self {
             Refusal::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            Refusal::RateLimited(limited) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(limited.retry_after.as_secs()));
             }
             Refusal::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

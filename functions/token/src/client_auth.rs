@@ -132,6 +132,17 @@ impl Clients {
         }
     }
 
+    /// The registration of an authenticated client as it is now, or was less than a second ago, if it is another one: what
+    /// memory refuses may have been allowed a moment ago.
+    ///
+    /// # Errors
+    /// [`TokenError::Unavailable`] when the registry does not answer and nothing is remembered.
+    pub async fn changed(&self, client: &Client, now: SystemTime) -> Result<Option<Client>, TokenError> {
+        let remembered = self.remembered(&client.client_id);
+        let registration = self.registration(&client.client_id, &remembered, true, now).await?;
+        Ok(registration.client.clone().filter(|newer| newer != client && newer.is_usable(now)))
+    }
+
     /// The id in the credentials, if it is that of a client as far as is remembered; nothing is read.
     pub fn registered_id(&self, credentials: &Credentials) -> Option<ClientId> {
         let id = presented_id(credentials)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use quota::Limited;
 use serde::Serialize;
 
 /// Why there is no token. Descriptions never repeat what the caller sent.
@@ -24,6 +25,9 @@ pub enum TokenError {
         /// How long to wait, in whole seconds.
         retry_after: Duration,
     },
+    /// An authenticated client asks for more tokens than its registration allows.
+    #[error("{0}")]
+    RateLimited(#[from] Limited),
     /// The grant type is not client credentials.
     #[error("the grant_type is client_credentials")]
     UnsupportedGrantType,
@@ -63,6 +67,7 @@ impl TokenError {
             TokenError::InvalidRequest(_) | TokenError::TooLarge => "invalid_request",
             TokenError::InvalidClient => "invalid_client",
             TokenError::TooManyAttempts { .. } => "too_many_attempts",
+            TokenError::RateLimited(_) => "rate_limited",
             TokenError::UnsupportedGrantType => "unsupported_grant_type",
             TokenError::UnsupportedResponseType => "unsupported_response_type",
             TokenError::InvalidScope(_) => "invalid_scope",
@@ -78,7 +83,7 @@ impl TokenError {
         match self {
             TokenError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             TokenError::InvalidClient => StatusCode::UNAUTHORIZED,
-            TokenError::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+            TokenError::TooManyAttempts { .. } | TokenError::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             TokenError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             TokenError::NotFound => StatusCode::NOT_FOUND,
             TokenError::Unavailable | TokenError::NoSigningKey => StatusCode::SERVICE_UNAVAILABLE,
@@ -98,6 +103,9 @@ impl TokenError {
         match self {
             TokenError::TooManyAttempts { retry_after } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
+            }
+            TokenError::RateLimited(limited) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(limited.retry_after.as_secs()));
             }
             TokenError::Method(allowed) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -126,9 +134,22 @@ mod tests {
     fn every_description_keeps_to_the_characters_of_rfc_6749() {
         use TokenError::*;
         let attempts = TooManyAttempts { retry_after: Duration::ZERO };
-        for error in
-            [TooLarge, InvalidClient, attempts, UnsupportedGrantType, UnsupportedResponseType, NotFound, Unavailable]
-        {
+        let limited = RateLimited(Limited {
+            kind: quota::LimitKind::Client,
+            limit: "60/min".to_owned(),
+            retry_after: Duration::from_secs(1),
+            resets_at: std::time::SystemTime::UNIX_EPOCH,
+        });
+        for error in [
+            limited,
+            TooLarge,
+            InvalidClient,
+            attempts,
+            UnsupportedGrantType,
+            UnsupportedResponseType,
+            NotFound,
+            Unavailable,
+        ] {
             let text = error.to_string();
             assert!(text.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{text}");
         }

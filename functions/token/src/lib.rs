@@ -2,7 +2,7 @@
 //! (RFC 8414) and its public keys (RFC 7517).
 //!
 //! A request passes, in this order: [`form`] → [`credentials`] → [`client_auth`] ([`backoff`], [`assertion`]), and then
-//! [`grant`] → [`signing`], or [`revocation`], or [`introspection`].
+//! the client's limit ([`quota`]) → [`grant`] → [`signing`], or [`revocation`], or [`introspection`].
 
 pub mod assertion;
 pub mod backoff;
@@ -25,6 +25,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use http::{Method, Response};
 use http_api::ApiRequest;
+use quota::Quotas;
 use registry::{Client, ClientId, Registry, Revocations, SecretUses};
 use request_log::{RequestLine, Timings};
 
@@ -49,6 +50,7 @@ pub struct App {
     signing_keys: SigningKeys,
     published_keys: PublishedKeys,
     revocations: Revocations,
+    quotas: Quotas,
     cold: AtomicBool,
 }
 
@@ -66,6 +68,7 @@ impl App {
             signing_keys: SigningKeys::new(config.secrets.clone(), &config.signing_keys),
             published_keys: PublishedKeys::new(registry, &config.public_url),
             revocations: Revocations::new(config.aws.dynamodb.clone(), &config.state_table),
+            quotas: Quotas::new("token", config.aws.dynamodb.clone(), &config.state_table),
             cold: AtomicBool::new(true),
             config,
         };
@@ -149,7 +152,15 @@ impl App {
         now: SystemTime,
     ) -> Result<Response<Bytes>, TokenError> {
         let (form, client) = self.authenticate(request, line, timings, now).await?;
-        let grant = Grant::decide(&client, &form, &self.config.public_url)?;
+        // After authentication: nobody uses up another client's limit.
+        timings.table(self.quotas.admit_token(client.client_id.as_str(), client.token_limit, now)).await?;
+        let grant = match Grant::decide(&client, &form, &self.config.public_url) {
+            Ok(grant) => grant,
+            Err(refused) => {
+                let newer = timings.table(self.clients.changed(&client, now)).await?.ok_or(refused)?;
+                Grant::decide(&newer, &form, &self.config.public_url)?
+            }
+        };
         line.server = Some(grant.server.as_str().to_owned());
         let key = timings.table(self.signing_keys.current(now)).await?;
         timings.verify(|| grant.issue(&key, &self.config.public_url, now))

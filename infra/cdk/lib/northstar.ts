@@ -59,6 +59,12 @@ export interface NorthstarProps {
   readonly signingKeysSecretName?: string;
   /** Secret of the key that signs cursors, left by an earlier stack. */
   readonly stateKeySecretName?: string;
+  /** Managed policy with the statements that `northstar server iam` prints, for lookups over tables of your own. */
+  readonly lookupPolicyArn?: string;
+  /** Instead of that policy, ARNs of tables whose items lookups read (GetItem). */
+  readonly lookupTables?: string[];
+  /** Instead of that policy, ARNs of indexes and tables that lookups query. */
+  readonly lookupIndexes?: string[];
   /** Processor of the functions; arm64 without it. */
   readonly architecture?: Architecture;
   /** Folder with `token/bootstrap`, `mcp/bootstrap` and `rotate/bootstrap`; `target/lambda-<architecture>` without it. */
@@ -130,13 +136,13 @@ export class Northstar extends Construct {
     return Token.asString(this.template.getOutput(name).value);
   }
 
-  private setParameter(property: string, value: string | number | undefined): void {
+  private setParameter(property: string, value: string | number | string[] | undefined): void {
     if (value === undefined) return;
-    if (Token.isUnresolved(value)) {
+    if ([value].flat().some((each) => Token.isUnresolved(each))) {
       throw new Error(`${property} is known only at deployment, but conditions of the template need it: pass a literal value`);
     }
     const parameter = this.template.getParameter(property[0].toUpperCase() + property.slice(1));
-    parameter.default = value;
+    parameter.default = Array.isArray(value) ? value.join(',') : value;
   }
 
   private setCode(name: string, path: string): void {

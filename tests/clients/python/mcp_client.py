@@ -1,7 +1,8 @@
 """The official Python client against one MCP server, knowing nothing but its URL and a client's credentials.
 
-    mcp_client.py URL MODE AUTH_METHOD
+    mcp_client.py URL MODE AUTH_METHOD [CALLS]
                   credentials: CLIENT_ID, and CLIENT_SECRET or PRIVATE_KEY with ALGORITHM, in the environment
+                  CALLS: what to call, [[tool, arguments], …]; unless given, an order that is there and one that is not
 
 Prints one JSON document: versions, every HTTP exchange, and what came back.
 """
@@ -64,7 +65,10 @@ def provider(url, auth_method):
     return PrivateKeyJWTOAuthProvider(**common, assertion_provider=signed.create_assertion_provider())
 
 
-async def main(url, mode, auth_method):
+ORDERS = [["get_order_status", {"order_id": order}] for order in ("1001", "no-such-order")]
+
+
+async def main(url, mode, auth_method, calls=None):
     exchanges = []
     challenges = []
 
@@ -77,8 +81,8 @@ async def main(url, mode, auth_method):
         http.event_hooks = {"response": [note]}
         async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
             tools = await client.list_tools()
-            order = await client.call_tool("get_order_status", {"order_id": "1001"})
-            missing = await client.call_tool("get_order_status", {"order_id": "no-such-order"})
+            calls = json.loads(calls) if calls else ORDERS
+            results = [await client.call_tool(tool, arguments) for tool, arguments in calls]
             revision = client.session.protocol_version
     return {
         "client": f"mcp {importlib.metadata.version('mcp')} on Python {platform.python_version()}",
@@ -86,10 +90,10 @@ async def main(url, mode, auth_method):
         "challenge": challenges[0],
         "revision": revision,
         "tools": [tool.name for tool in tools.tools],
-        "order": order.structured_content,
-        "order_is_error": order.is_error,
-        "missing_is_error": missing.is_error,
-        "missing": missing.content[0].text,
+        "results": [
+            {"is_error": result.is_error, "structured": result.structured_content, "text": result.content[0].text}
+            for result in results
+        ],
     }
 
 

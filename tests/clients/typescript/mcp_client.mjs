@@ -1,11 +1,12 @@
 // The official TypeScript client against one MCP server, knowing nothing but its URL and a client's credentials.
 //
-//     cd .tools/node-clients && node --input-type=module - URL MODE AUTH <FILE
+//     cd .tools/node-clients && node --input-type=module - URL MODE AUTH [CALLS] <FILE
 //
 //     MODE  legacy, auto, or the revision to pin
 //     AUTH  client_secret_basic   with CLIENT_ID and CLIENT_SECRET in the environment
 //           private_key_jwt       with CLIENT_ID, PRIVATE_KEY and ALGORITHM in the environment
 //           bearer                with ACCESS_TOKEN in the environment
+//     CALLS  what to call, [[tool, arguments], …]; unless given, an order that is there and one that is not
 //
 // Prints one JSON document: versions, every HTTP exchange, and what came back. It is read from standard input because
 // Node.js then looks for packages in the working directory.
@@ -18,7 +19,9 @@ import {
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client';
 
-const [url, mode, auth] = process.argv.slice(2);
+const [url, mode, auth, given] = process.argv.slice(2);
+const orders = ['1001', 'no-such-order'].map((order_id) => ['get_order_status', { order_id }]);
+const calls = given ? JSON.parse(given) : orders;
 
 const exchanges = [];
 let challenge;
@@ -69,8 +72,8 @@ const authProvider = {
 }[auth]();
 await client.connect(new StreamableHTTPClientTransport(new URL(url), { authProvider, fetch: watchedFetch }));
 const { tools } = await client.listTools();
-const order = await client.callTool({ name: 'get_order_status', arguments: { order_id: '1001' } });
-const missing = await client.callTool({ name: 'get_order_status', arguments: { order_id: 'no-such-order' } });
+const results = [];
+for (const [name, args] of calls) results.push(await client.callTool({ name, arguments: args }));
 const revision = client.getNegotiatedProtocolVersion();
 await client.close();
 
@@ -82,9 +85,10 @@ console.log(
     challenge: challenge ?? null,
     revision,
     tools: tools.map((tool) => tool.name),
-    order: order.structuredContent,
-    order_is_error: order.isError ?? false,
-    missing_is_error: missing.isError ?? false,
-    missing: missing.content[0].text,
+    results: results.map((result) => ({
+      is_error: result.isError ?? false,
+      structured: result.structuredContent ?? null,
+      text: result.content[0].text,
+    })),
   }),
 );

@@ -1,6 +1,8 @@
 //! `northstar audit`: what was asked, by whom, and what became of it, from the request lines.
 
 mod cloud_watch;
+mod errors_page;
+mod explain;
 mod files;
 
 use std::borrow::Cow;
@@ -33,6 +35,9 @@ pub enum Command {
     /// Print the last request lines: of the local run, of the functions of a stack, or of a log group in CloudWatch Logs. With --json each line as it
     /// was written, a JSON object a line
     Tail(TailOptions),
+    /// Tell one request in words: who asked for what and when, what became of it and why, what to do, and where the time
+    /// went
+    Explain(explain::Options),
 }
 
 /// See the fields' help.
@@ -192,6 +197,7 @@ fn show(line: &Line) -> String {
     let text = |text: &Option<Cow<str>>| text.as_deref().unwrap_or("-").to_owned();
     let asked = match line {
         Line { message: Some(message), .. } => message.to_string(),
+        Line { action: Some(action), server: Some(server), .. } => format!("{action} {server}"),
         Line { action: Some(action), .. } => action.to_string(),
         Line { server: Some(server), tool: Some(what), .. } | Line { server: Some(server), method: Some(what), .. } => {
             format!("{server}/{what}")
@@ -208,7 +214,13 @@ fn show(line: &Line) -> String {
 
 /// Runs one of the commands.
 pub async fn run(place: &Place, json: bool, command: Command) -> Result<(), Failure> {
-    let Command::Tail(mut options) = command;
+    match command {
+        Command::Tail(options) => tail(place, json, options).await,
+        Command::Explain(options) => explain::run(place, json, options).await,
+    }
+}
+
+async fn tail(place: &Place, json: bool, mut options: TailOptions) -> Result<(), Failure> {
     let done = match place {
         Place::Home(home) if options.log_groups.is_empty() => tail_files(home, json, &options).await,
         Place::Stack(name) if options.log_groups.is_empty() => {

@@ -72,6 +72,24 @@ impl LogGroups {
         Ok(shown.into_iter().map(|(_, shown)| shown).collect())
     }
 
+    /// The lines that a pattern takes, from one time to another: those of the first group first, each in order.
+    ///
+    /// # Errors
+    /// As [`LogGroups::read`].
+    pub async fn between(&self, pattern: &str, from: SystemTime, to: SystemTime) -> Result<Vec<String>, Failure> {
+        let mut lines = Vec::new();
+        for name in &self.names {
+            let request = self.client.filter_log_events().log_group_name(name).filter_pattern(pattern);
+            let request = request.start_time(milliseconds(from)).end_time(milliseconds(to));
+            let mut pages = request.into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let events = page.map_err(|error| about(name, error))?.events.unwrap_or_default();
+                lines.extend(events.into_iter().filter_map(|event| event.message));
+            }
+        }
+        Ok(lines)
+    }
+
     /// What `show` makes of the lines that have come since the last call, if they are not from before `since`.
     ///
     /// # Errors

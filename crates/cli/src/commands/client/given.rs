@@ -8,7 +8,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use outbound::Fetcher;
 use registry::client::{DEFAULT_QUIET_PERIOD, DEFAULT_TOKEN_LIFETIME};
-use registry::{AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, NewClient, ServerName};
+use registry::{
+    AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, NewClient, Rate, ServerName,
+};
 
 use crate::output::Failure;
 use crate::place::{Kind, Open};
@@ -41,11 +43,17 @@ pub struct Properties {
     /// How long its tokens live: 1m to 60m, 15m for a new client
     #[arg(long, value_name = "DURATION", value_parser = values::token_lifetime)]
     token_lifetime: Option<u64>,
+    /// How often it may ask for a token, such as 60/min, or none: as often as it likes, as a new client may
+    #[arg(long, value_name = "RATE", value_parser = values::token_limit)]
+    token_limit: Option<TokenLimit>,
     /// After a rotation, how long nobody may have used the previous secret before it is refused: up to 30d, 7d for a new
     /// client
     #[arg(long, value_name = "DURATION", value_parser = values::quiet_period)]
     quiet_period: Option<u64>,
 }
+
+/// `None`: none.
+type TokenLimit = Option<Rate>;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum AudienceName {
@@ -73,6 +81,7 @@ impl Properties {
                 AudienceName::TokenEndpoint => AssertionAudience::TokenEndpoint,
             }),
             token_lifetime: self.token_lifetime,
+            token_limit: self.token_limit,
             quiet_period: self.quiet_period,
             ..ClientChange::default()
         })
@@ -91,6 +100,7 @@ pub fn new_client(name: String, given: &ClientChange) -> NewClient {
         keys: given.keys,
         assertion_audience: given.assertion_audience.unwrap_or_default(),
         token_lifetime: given.token_lifetime.unwrap_or(DEFAULT_TOKEN_LIFETIME),
+        token_limit: given.token_limit.flatten(),
         quiet_period: given.quiet_period.unwrap_or(DEFAULT_QUIET_PERIOD),
         expires_at: given.expires_at.flatten(),
     }
@@ -108,6 +118,7 @@ pub fn is_empty(change: &ClientChange) -> bool {
         keys: None,
         assertion_audience: None,
         token_lifetime: None,
+        token_limit: None,
         quiet_period: None,
     } = change
     else {

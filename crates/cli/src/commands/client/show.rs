@@ -100,6 +100,7 @@ pub async fn print(open: &Open, client: &Client) -> Result<(), Failure> {
         lines.push(("audience", show_audience(client.assertion_audience).to_owned()));
     }
     lines.push(("token lifetime", values::show_duration(client.token_lifetime)));
+    lines.extend(client.token_limit.map(|limit| ("token limit", limit.to_string())));
     if client.secret_id.is_some() {
         lines.push(("quiet period", values::show_duration(client.quiet_period)));
     }
