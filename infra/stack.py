@@ -25,6 +25,14 @@ TABLES = {"ConfigTableName": "config", "StateTableName": "state", "OrdersTableNa
 SECRETS = {"SigningKeysSecretName": "signing-keys", "StateKeySecretName": "state-key"}
 
 
+# The alias of the KMS key that a stack leaves behind, and its parameter.
+GRANT_KEY = "GrantKeyArn"
+
+
+def grant_alias(stack):
+    return f"alias/{stack}-grants"
+
+
 class Refused(Exception):
     """What is wrong, and what to do."""
 
@@ -109,7 +117,7 @@ def client_for(stack):
 
 
 def kept(stack, client):
-    """Tables and secrets by the names that the stack gives them: parameter and name of what there is."""
+    """Tables, secrets and the key by the names that the stack gives them: parameter and name of what there is."""
     found = {}
     for parameter, name in TABLES.items():
         try:
@@ -123,6 +131,12 @@ def kept(stack, client):
                 found[parameter] = f"{stack}/{name}"
         except client("secretsmanager").exceptions.ResourceNotFoundException:
             pass
+    try:
+        key = client("kms").describe_key(KeyId=grant_alias(stack))["KeyMetadata"]
+        if key["KeyState"] != "PendingDeletion":
+            found[GRANT_KEY] = key["Arn"]
+    except client("kms").exceptions.NotFoundException:
+        pass
     return found
 
 
@@ -220,18 +234,24 @@ def destroy(stack, client, delete_data, confirmed):
             client("dynamodb").update_table(TableName=name, DeletionProtectionEnabled=False)
             client("dynamodb").get_waiter("table_exists").wait(TableName=name)
             client("dynamodb").delete_table(TableName=name)
+        elif kind == "key":
+            client("kms").delete_alias(AliasName=grant_alias(stack))
+            client("kms").schedule_key_deletion(KeyId=name, PendingWindowInDays=30)
         else:
             client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
-        print(f"deleted: {kind} {name}")
+        print(f"deleted: {kind} {name}{' (in 30 days; until then it can be kept)' if kind == 'key' else ''}")
 
 
 def data_of(stack, client):
-    """Tables and secrets that carry the stack's name; a table of your own does not."""
-    found = [("table", name) for parameter, name in kept(stack, client).items() if parameter in TABLES]
+    """Tables, secrets and the key that carry the stack's name; a table of your own does not."""
+    left = kept(stack, client)
+    found = [("table", name) for parameter, name in left.items() if parameter in TABLES]
+    found += [("key", left[GRANT_KEY])] if GRANT_KEY in left else []
     pages = client("secretsmanager").get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [f"{stack}/"]}])
     names = [each["Name"] for page in pages for each in page["SecretList"]]
     own = [f"{stack}/{name}" for name in SECRETS.values()]
-    return found + [("secret", name) for name in sorted(names) if name in own or name.startswith(f"{stack}/clients/")]
+    made = (f"{stack}/clients/", f"{stack}/connections/")
+    return found + [("secret", name) for name in sorted(names) if name in own or name.startswith(made)]
 
 
 def forget_settings(stack):

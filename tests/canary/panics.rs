@@ -44,6 +44,8 @@ pub async fn tools_panic(run: &Run, server: &Server) {
         production: true,
         tools: ["panics", "unwraps", "hangs"].map(|name| ToolDefinition::Shipped(name.to_owned())).into(),
         timeout: Timeout::from_seconds(1).unwrap(),
+        org: None,
+        guard: registry::Guard::default(),
         limits: Limits::default(),
         log: LogLevel::Calls,
     };

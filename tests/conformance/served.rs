@@ -50,6 +50,8 @@ pub async fn fixture() -> Served<(OpenHome, TempDir)> {
         config_table: CONFIG_TABLE.to_owned(),
         state_table: STATE_TABLE.to_owned(),
         state_key: STATE_KEY.to_owned(),
+        sealing_keys: oauth_client::SealingKeys::Local(open.secrets.clone()),
+        outbound: outbound::Fetcher::with_loopback(None),
         secrets: open.secrets.clone(),
         aws: AwsClients::new(&AwsSettings::local(open.store_url())),
     };

@@ -1,5 +1,7 @@
 //! What the pages promise: every error code is explained, every link leads somewhere.
 
+mod tools;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

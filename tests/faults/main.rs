@@ -237,6 +237,8 @@ impl Function {
             production: true,
             tools: named(&catalogue),
             timeout: Timeout::from_seconds(timeout).unwrap(),
+            org: None,
+            guard: registry::Guard::default(),
             limits: Limits::default(),
             log: LogLevel::Calls,
         };
@@ -262,6 +264,8 @@ impl Function {
             config_table: CONFIG_TABLE.to_owned(),
             state_table: STATE_TABLE.to_owned(),
             state_key: STATE_KEY.to_owned(),
+            sealing_keys: oauth_client::SealingKeys::Local(Secrets::File(server.home().join("secrets.json"))),
+            outbound: outbound::Fetcher::with_loopback(None),
             secrets: Secrets::File(server.home().join("secrets.json")),
             aws: AwsClients::new(&AwsSettings::local(dynamodb_url)),
         };

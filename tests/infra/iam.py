@@ -27,7 +27,7 @@ class Call:
 
     `attributes` are all that a read names, with the key attributes of the table and of the index that is asked (developer
     guide of DynamoDB, "Using IAM policy conditions for fine-grained access control"). `select` says whether it names what it
-    wants; None of another call.
+    wants; None of another call. `connection` is what the encryption context of a call to KMS names.
     """
 
     action: str
@@ -35,6 +35,7 @@ class Call:
     leading_key: str | None = None
     attributes: frozenset = frozenset()
     select: str | None = None
+    connection: str | None = None
 
 
 def listed(value):
@@ -52,13 +53,15 @@ VALUES = {
     "dynamodb:LeadingKeys": lambda call: [] if call.leading_key is None else [call.leading_key],
     "dynamodb:Attributes": lambda call: call.attributes,
     "dynamodb:Select": lambda call: [] if call.select is None else [call.select],
+    "kms:EncryptionContext:connection": lambda call: [] if call.connection is None else [call.connection],
 }
-# How each operator compares one value with one pattern. All are true of no value at all, as IAM's are. A key of one value
-# has the operators with IfExists, one of many values those with ForAllValues.
+# How each operator compares one value with one pattern. All but StringLike are true of no value at all, as IAM's are. A key
+# of one value that may be missing has the operators with IfExists, one of many values those with ForAllValues.
 OPERATORS = {
     "ForAllValues:StringEquals": ({"dynamodb:LeadingKeys", "dynamodb:Attributes"}, str.__eq__),
     "ForAllValues:StringLike": ({"dynamodb:LeadingKeys"}, matches),
     "StringEqualsIfExists": ({"dynamodb:Select"}, str.__eq__),
+    "StringLike": ({"kms:EncryptionContext:connection"}, matches),
 }
 
 
@@ -68,6 +71,8 @@ def condition_met(condition, call):
         for key, patterns in keys.items():
             if key not in known or (key == "dynamodb:Attributes" and call.select is None):
                 raise ValueError(f"{operator} on {key}: write its evaluation before you use it")
+            if operator == "StringLike" and not VALUES[key](call):
+                return False
             if not all(any(same(pattern, value) for pattern in listed(patterns)) for value in VALUES[key](call)):
                 return False
     return True

@@ -53,6 +53,7 @@ def for_ministack(template, endpoints, rotate_url, overrides):
         variables = resources[logical_id(function)]["Properties"]["Environment"]["Variables"]
         variables["AWS_ENDPOINT_URL_DYNAMODB"] = endpoints[function]
         variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = endpoints[function]
+        variables["AWS_ENDPOINT_URL_KMS"] = endpoints[function]
     resources["RotateFunction"]["Properties"]["Environment"]["Variables"]["NORTHSTAR_PUBLIC_URL"] = rotate_url
     for function in ("token", "mcp"):
         resources[logical_id(function)]["Properties"]["Environment"]["Variables"] |= overrides
@@ -283,14 +284,14 @@ class Stack:
         connection.close()
         return answer.status, {k.lower(): v for k, v in answer.getheaders()}, content
 
-    def command(self, *arguments):
-        """What a command of `northstar` prints, by an operator of this stack."""
+    def command(self, *arguments, input=""):
+        """What a command of `northstar` prints, by an operator of this stack; `input` is what it reads."""
         environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.ministack.port}", "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         }
-        done = subprocess.run([NORTHSTAR, *arguments, "--stack", self.name], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run([NORTHSTAR, *arguments, "--stack", self.name], env=environment, input=input, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"northstar {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -318,6 +319,8 @@ class Stack:
         if service == "secretsmanager":
             arn = self.ministack.client("secretsmanager").describe_secret(SecretId=body["SecretId"])["ARN"]
             return [Call(f"secretsmanager:{operation}", arn)]
+        if service == "TrentService":
+            return [Call(f"kms:{operation}", body["KeyId"], connection=body["EncryptionContext"]["connection"])]
         raise ValueError(f"{target}: a call to a service that no function has a client for")
 
 

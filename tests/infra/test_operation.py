@@ -80,7 +80,7 @@ class DeployedStack(unittest.TestCase):
         with self.assertRaises(operation.Refused):
             operation.outputs("kept", self.ministack.client)
         kept = operation.kept("kept", self.ministack.client)
-        self.assertEqual(kept.keys(), operation.TABLES.keys() | operation.SECRETS.keys())
+        self.assertEqual(kept.keys(), operation.TABLES.keys() | operation.SECRETS.keys() | {operation.GRANT_KEY})
         again = Stack(self.ministack, "kept", self.template, {"Architecture": "x86_64", **kept})
         status, _, content = again.request("GET", "/readyz")
         self.assertEqual(status, 200, content)
@@ -93,13 +93,15 @@ class DeployedStack(unittest.TestCase):
         )
         stack = Stack(self.ministack, "gone", self.template, {"OrdersTableName": "their-orders"})
         secrets = self.ministack.client("secretsmanager")
-        for name in ("gone/clients/demo", "gone/somebody-elses"):
+        for name in ("gone/clients/demo", "gone/connections/sales", "gone/somebody-elses"):
             secrets.create_secret(Name=name, SecretString="x")
         with self.assertRaises(operation.Refused):
             operation.destroy(stack.name, self.ministack.client, True, lambda: "another")
         self.assertTrue(operation.outputs("gone", self.ministack.client))
         operation.destroy(stack.name, self.ministack.client, True, lambda: "gone")
         self.assertEqual(operation.data_of("gone", self.ministack.client), [])
+        key = self.ministack.client("kms").describe_key(KeyId=stack.outputs["GrantKeyArn"])["KeyMetadata"]
+        self.assertEqual(key["KeyState"], "PendingDeletion")
         self.assertIn("their-orders", dynamodb.list_tables()["TableNames"])
         self.assertEqual(secrets.describe_secret(SecretId="gone/somebody-elses")["Name"], "gone/somebody-elses")
 

@@ -7,6 +7,7 @@ import json
 import time
 import unittest
 import uuid
+from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -164,10 +165,10 @@ class Parameters(unittest.TestCase):
 
     def test_existing_tables_and_secrets_are_used(self):
         parameters = {f"{name}TableName": WORLD.plain.outputs[f"{name}TableName"] for name in ("Orders", "Loyalty", "Config", "State")}
-        parameters |= {name: WORLD.plain.outputs[name] for name in ("SigningKeysSecretName", "StateKeySecretName")}
+        parameters |= {name: WORLD.plain.outputs[name] for name in ("SigningKeysSecretName", "StateKeySecretName", "GrantKeyArn")}
         stack = Stack(WORLD.ministack, "northstar-again", WORLD.template, parameters)
         kinds = {each["ResourceType"] for each in stack.resources.values()}
-        self.assertFalse(kinds & {"AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"})
+        self.assertFalse(kinds & {"AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::KMS::Key", "AWS::KMS::Alias"})
         for name, value in parameters.items():
             self.assertEqual(stack.outputs[name], value)
         status, _, content = stack.request("GET", "/readyz")
@@ -259,6 +260,13 @@ class Resources(unittest.TestCase):
         self.assertEqual(len(key), 43)
         self.assertNotEqual(key, secrets.get_secret_value(SecretId="northstar/state-key")["SecretString"])
 
+    @asks_for("AWS::KMS::Key", "AWS::KMS::Alias")
+    def test_the_key_of_grants(self):
+        kms = self.client("kms")
+        key = kms.describe_key(KeyId="alias/northstar-domain-grants")["KeyMetadata"]
+        self.assertEqual((key["Arn"], key["KeySpec"]), (self.stack.outputs["GrantKeyArn"], "SYMMETRIC_DEFAULT"))
+        self.assertTrue(kms.get_key_rotation_status(KeyId=key["KeyId"])["KeyRotationEnabled"])
+
     @asks_for("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::Stage")
     def test_api(self):
         api = self.client("apigatewayv2")
@@ -329,6 +337,39 @@ class Resources(unittest.TestCase):
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=000000000000/20261121/us-east-1/apigateway/aws4_request, SignedHeaders=host, Signature=0"
 
 
+ORG_SERVERS = """
+servers:
+  - { name: sealed, org: sealed, tools: [getOrganizationLimits] }
+  - { name: asking, org: asking, tools: [getOrganizationLimits] }
+"""
+NOBODY = "https://nobody.invalid.salesforce.com"
+
+
+def use_orgs(stack):
+    """Calls a tool of an org whose grant the operator has sealed, and of one whose grant is made here. There is nobody at
+    their address, so neither gets further than to the token request."""
+    app = ("--login-url", NOBODY, "--client-id", "consumer-key", "--flow")
+    stack.command("org", "add", "sealed", *app, "refresh-token", input="refresh-token\nconsumer-secret\n")
+    stack.command("org", "add", "asking", *app, "client-credentials", input="consumer-secret\n")
+    file = Path(stack.ministack.folder.name, "orgs.yaml")
+    file.write_text(ORG_SERVERS)
+    stack.command("server", "apply", str(file))
+    for name in ("sealed", "asking"):
+        client = json.loads(stack.command("client", "create", name, "--server", name, "--json"))
+        caller = Caller(stack, client, path=f"/mcp/{name}")
+        result = caller.result(caller.token(), "getOrganizationLimits")
+        assert result["isError"], result
+
+
+def with_an_org_that_answers(stack):
+    """What mcp calls beside that when an org gives a token and takes a write: functions/mcp/src/idempotency.rs, and the record
+    of a grant that was refreshed. A deployed function asks Salesforce's own hosts alone, so no org of ours can answer it."""
+    table = f"arn:aws:dynamodb:us-east-1:000000000000:table/{stack.outputs['StateTableName']}"
+    yield iam.Call("dynamodb:PutItem", table, "GRANT#sealed")
+    for action in ("GetItem", "PutItem", "UpdateItem", "DeleteItem"):
+        yield iam.Call(f"dynamodb:{action}", table, "IDEMPOTENCY#digest")
+
+
 class Roles(unittest.TestCase):
     """Everything that the functions do is done once, and the calls that AWS sees are held against the roles."""
 
@@ -384,8 +425,11 @@ class Roles(unittest.TestCase):
             fields = {"grant_type": "client_credentials", "client_id": WORLD.quick["client_id"], "client_secret": unaccepted}
             assert caller.form("/token", fields)[0] == 401
 
+        use_orgs(stack)
+
         cls.policies = {function: stack.policy(function) for function in FUNCTIONS}
         cls.calls = {function: set(stack.calls_of(function)) for function in FUNCTIONS}
+        cls.calls["mcp"] |= set(with_an_org_that_answers(stack))
 
     def test_a_secret_in_use_is_not_rotated_again(self):
         self.assertEqual(self.second_rotation["errorType"], "rotation_refused")
@@ -433,7 +477,7 @@ class Roles(unittest.TestCase):
     def test_a_wider_pattern_of_leading_keys_is_found(self):
         for function in FUNCTIONS:
             for number, statement in enumerate(self.policies[function]["Statement"]):
-                if "Condition" not in statement:
+                if "dynamodb:LeadingKeys" not in json.dumps(statement.get("Condition")):
                     continue
                 with self.subTest(function, statement=statement["Sid"]):
                     policy = copy.deepcopy(self.policies[function])

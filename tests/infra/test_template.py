@@ -124,7 +124,8 @@ def deployments(template):
 def data(template):
     """Nothing that is worth keeping can be lost by a command."""
     found = []
-    for name, each in {**of_type(template, "AWS::DynamoDB::Table"), **of_type(template, "AWS::SecretsManager::Secret")}.items():
+    kinds = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::KMS::Key", "AWS::KMS::Alias")
+    for name, each in [named for kind in kinds for named in of_type(template, kind).items()]:
         if (each.get("DeletionPolicy"), each.get("UpdateReplacePolicy")) != ("Retain", "Retain"):
             found.append(f"{name}: goes with the stack")
     for name, each in of_type(template, "AWS::DynamoDB::Table").items():
@@ -138,6 +139,9 @@ def data(template):
             found.append(f"{name}: can be deleted")
         elif properties.get("PointInTimeRecoverySpecification") != {"PointInTimeRecoveryEnabled": True}:
             found.append(f"{name}: cannot be restored")
+    for name, each in of_type(template, "AWS::KMS::Key").items():
+        if (each["Properties"].get("EnableKeyRotation"), each["Properties"].get("PendingWindowInDays")) != (True, 30):
+            found.append(f"{name}: not rotated, or gone before anybody notices")
     return found
 
 
@@ -193,6 +197,8 @@ def roles(template):
             table = re.search(r"\b(Config|State)Table\b", text)
             if table and "dynamodb:LeadingKeys" not in json.dumps(statement.get("Condition")):
                 found.append(f"{function}: {statement['Sid']} reaches every item of {table.group()}")
+            if "kms:" in json.dumps(statement["Action"]) and "kms:EncryptionContext:connection" not in json.dumps(statement.get("Condition")):
+                found.append(f"{function}: {statement['Sid']} opens what is bound to nothing")
             if "*" in json.dumps(statement["Action"]):
                 found.append(f"{function}: {statement['Sid']} allows {statement['Action']}")
             if statement["Resource"] == "*" and statement["Sid"] != "Traces":
@@ -239,7 +245,7 @@ def alarms(template):
     found += [f"an alarm on {name}, which nothing makes" for name in used - metrics]
     wanted = {("AWS/Lambda", metric, function) for metric in ("Errors", "Throttles", "Duration") for function in SERVING}
     wanted |= {("AWS/Lambda", "Errors", "rotate")}
-    wanted |= {("own", metric, None) for metric in ("TokenFailures", "McpFailures", "WrongSecrets", "StaleValues", "LimiterUnavailable", "RotationsRefused")}
+    wanted |= {("own", metric, None) for metric in ("TokenFailures", "McpFailures", "WrongSecrets", "StaleValues", "LimiterUnavailable", "ConnectionsNeedAttention", "RotationsRefused")}
     had = set()
     for each in every.values():
         properties = each["Properties"]
@@ -257,9 +263,12 @@ def metric_filters(template):
     found = []
     for name, each in of_type(template, "AWS::Logs::MetricFilter").items():
         pattern = each["Properties"]["FilterPattern"]
-        (field, value), = re.findall(r'^\{ \$\.(\w+) = "([\w*]+)" \}$', pattern)
+        (field, value), = re.findall(r'^\{ \$\.(\w+)(?:\[[01]\])? (?:= "([\w*]+)"|>= 0) \}$', pattern)
         if field not in fields:
             found.append(f"{name}: no line has {field}")
+        transformation, = each["Properties"]["MetricTransformations"]
+        used = {part.split("[")[0] for part in re.findall(r"\$\.([\w\[\]]+)", json.dumps(transformation))}
+        found += [f"{name}: no line has {part}" for part in sorted(used - fields)]
         if field == "outcome" and value not in codes:
             found.append(f"{name}: docs/errors.md has no {value}")
     return found
@@ -293,7 +302,7 @@ def custom_domain(template):
 # What `northstar --stack NAME` and infra/stack.py read.
 OUTPUTS = {
     "PublicUrl", "Region", "ApiId", "ConfigTableName", "StateTableName", "OrdersTableName", "LoyaltyTableName",
-    "SigningKeysSecretName", "StateKeySecretName", "ClientSecretPrefix", "TokenFunctionName", "McpFunctionName",
+    "SigningKeysSecretName", "StateKeySecretName", "ClientSecretPrefix", "ConnectionSecretPrefix", "GrantKeyArn", "TokenFunctionName", "McpFunctionName",
     "RotateFunctionArn", "TokenLogGroupName", "McpLogGroupName", "RotateLogGroupName", "AlarmTopicArn", "DashboardUrl",
 }
 
@@ -367,6 +376,8 @@ PLANTED = {
         put("OrdersTable/Properties/PointInTimeRecoverySpecification", None),
         put("StateTable/Properties/TimeToLiveSpecification", None),
         put("StateKey/UpdateReplacePolicy", None),
+        put("GrantKey/DeletionPolicy", "Delete"),
+        put("GrantKey/Properties/EnableKeyRotation", None),
     ],
     rotation: [
         put("SigningKeysRotation/Properties/SecretId", {"Ref": "StateKey"}),
@@ -380,6 +391,7 @@ PLANTED = {
         put("McpRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", "*"),
         put("RotateRole/Properties/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
         put("McpRole/Properties/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
+        put("McpRole/Properties/Policies/0/PolicyDocument/Statement/13/Condition", None),
         put("McpRole/Properties/Path", "/"),
         put("McpRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Action", "dynamodb:*"),
     ],
@@ -398,6 +410,7 @@ PLANTED = {
     metric_filters: [
         put("ToolCalls/Properties/FilterPattern", '{ $.tool_name = "*" }'),
         put("WrongSecrets/Properties/FilterPattern", '{ $.outcome = "wrong_secret" }'),
+        put("OrgRequests/Properties/MetricTransformations/0/MetricValue", "$.requests[0]"),
     ],
     dashboard: [put("Dashboard/Properties/DashboardBody/Fn::Sub/0", '{"widgets": [}')],
     custom_domain: [put("HttpApi/Properties/DisableExecuteApiEndpoint", False), put("Domain/Properties/DomainNameConfigurations/0/SecurityPolicy", "TLS_1_0")],

@@ -6,6 +6,7 @@ mod commands;
 mod explain;
 mod import;
 mod live_servers;
+mod orgs;
 mod serve;
 mod servers;
 mod stdio;

@@ -238,6 +238,8 @@ async fn a_function_that_cannot_read_the_list_lets_nobody_in_and_its_status_says
         config_table: CONFIG_TABLE.to_owned(),
         state_table: "no-such-table".to_owned(),
         state_key: STATE_KEY.to_owned(),
+        sealing_keys: oauth_client::SealingKeys::Local(Home::new(server.home()).secrets()),
+        outbound: outbound::Fetcher::with_loopback(None),
         secrets: Home::new(server.home()).secrets(),
         aws: AwsClients::new(&AwsSettings::local(server.dynamodb_url())),
     };

@@ -1,17 +1,29 @@
 //! Very many bad requests: what they must never do is panic, fail on our side, hang, or fill the memory.
-//! And rotations under load, during which no good request may fail, and a client far beyond its limit.
+//! And rotations under load, during which no good request may fail, a client far beyond its limit, the same write many times
+//! at once, and processes that are killed.
 //!
 //! `make test` sends a reduced number; `make soak` all of them (`NORTHSTAR_SOAK=1`), in an optimised build.
 
 mod deployment;
+mod duplicates;
 mod hostile_tokens;
 mod limits;
 mod malformed;
+mod refreshes;
 mod secret_rotation;
 mod signing_keys;
+mod soql;
 mod wrong_secrets;
 
 use std::time::{Duration, SystemTime};
+
+/// The program of [`black_box::instances`]: nothing as a test.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_of_mcp() {
+    black_box::instances::run_if_told().await;
+}
+
+const INSTANCE: &str = "an_instance_of_mcp";
 
 /// The first number, or the second in a full run.
 fn count(reduced: usize, full: usize) -> usize {

@@ -3,15 +3,18 @@
 pub mod answer;
 pub mod crash_proxy;
 mod events;
+pub mod examples;
 pub mod forge;
 pub mod functions;
 pub mod in_process;
+pub mod instances;
 pub mod key_pair;
 pub mod key_rotation;
 pub mod lambda;
 pub mod limits;
 pub mod ministack;
 pub mod proxy;
+pub mod salesforce;
 pub mod secrets_manager;
 
 use std::io::Write;
@@ -76,6 +79,12 @@ impl Server {
     /// Starts a server in a home that the test owns.
     pub fn start_in(home: &Path, port: u16, arguments: &[&str]) -> Server {
         Server::start_at(Home::Shared(home.to_owned()), port, arguments, &[])
+    }
+
+    /// Starts it again in its home, which stays its own, after it has ended.
+    pub fn start_again(mut self, port: u16) -> Server {
+        let home = std::mem::replace(&mut self.home, Home::Shared(PathBuf::new()));
+        Server::start_at(home, port, &[], &[])
     }
 
     /// Starts a server in a home that the test owns, with more variables in its environment.

@@ -36,6 +36,23 @@ pub enum InputKind {
     Number,
     /// True or false.
     Boolean,
+    /// A text of any form, longer than most.
+    LongText {
+        /// Its longest, in bytes.
+        max_bytes: usize,
+    },
+    /// An object of any properties.
+    Object,
+    /// A list of texts.
+    Texts {
+        /// Most of them.
+        max: usize,
+    },
+    /// A list of objects.
+    Objects {
+        /// Most of them.
+        max: usize,
+    },
 }
 
 impl Input {
@@ -66,19 +83,32 @@ impl Input {
     /// JSON Schema of the argument.
     pub fn schema(&self) -> Value {
         let type_name = match self.kind {
-            InputKind::Text { .. } => "string",
+            InputKind::Text { .. } | InputKind::LongText { .. } => "string",
+            InputKind::Object => "object",
+            InputKind::Texts { .. } | InputKind::Objects { .. } => "array",
             InputKind::Integer => "integer",
             InputKind::Number => "number",
             InputKind::Boolean => "boolean",
         };
         let mut schema = json!({ "type": type_name, "title": self.title, "description": self.description });
-        if let InputKind::Text { pattern, one_of } = &self.kind {
-            if let Some(pattern) = pattern {
-                schema["pattern"] = json!(pattern.as_str());
+        match &self.kind {
+            InputKind::Text { pattern, one_of } => {
+                if let Some(pattern) = pattern {
+                    schema["pattern"] = json!(pattern.as_str());
+                }
+                if !one_of.is_empty() {
+                    schema["enum"] = json!(one_of);
+                }
             }
-            if !one_of.is_empty() {
-                schema["enum"] = json!(one_of);
+            InputKind::Texts { max } => {
+                schema["items"] = json!({ "type": "string" });
+                schema["maxItems"] = json!(max);
             }
+            InputKind::Objects { max } => {
+                schema["items"] = json!({ "type": "object" });
+                schema["maxItems"] = json!(max);
+            }
+            _ => {}
         }
         schema
     }
@@ -95,7 +125,18 @@ impl Input {
             }
             (InputKind::Integer, value) if value.is_i64() => Ok(()),
             (InputKind::Number, Value::Number(_)) | (InputKind::Boolean, Value::Bool(_)) => Ok(()),
-            (InputKind::Text { .. }, _) => Err(format!("{name} is a text in quotes")),
+            (InputKind::LongText { max_bytes }, Value::String(text)) if text.len() <= *max_bytes => Ok(()),
+            (InputKind::LongText { .. }, Value::String(_)) => Err(format!("{name} is too long")),
+            (InputKind::Object, Value::Object(_)) => Ok(()),
+            (InputKind::Object, _) => Err(format!("{name} is an object")),
+            (InputKind::Texts { max } | InputKind::Objects { max }, Value::Array(items)) if items.len() > *max => {
+                Err(format!("{name} has at most {max} entries"))
+            }
+            (InputKind::Texts { .. }, Value::Array(items)) if items.iter().all(Value::is_string) => Ok(()),
+            (InputKind::Texts { .. }, _) => Err(format!("{name} is a list of texts")),
+            (InputKind::Objects { .. }, Value::Array(items)) if items.iter().all(Value::is_object) => Ok(()),
+            (InputKind::Objects { .. }, _) => Err(format!("{name} is a list of objects")),
+            (InputKind::Text { .. } | InputKind::LongText { .. }, _) => Err(format!("{name} is a text in quotes")),
             (InputKind::Integer, _) => Err(format!("{name} is a whole number without quotes")),
             (InputKind::Number, _) => Err(format!("{name} is a number without quotes")),
             (InputKind::Boolean, _) => Err(format!("{name} is true or false without quotes")),

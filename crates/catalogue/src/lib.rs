@@ -6,12 +6,14 @@
 pub mod contract;
 pub mod input;
 pub mod lookup;
+pub mod salesforce;
 pub mod shipped;
 pub mod tool;
 
 pub use contract::{Change, Contract};
 pub use input::{Input, InputKind};
 pub use lookup::Lookup;
+pub use salesforce::SalesforceTool;
 pub use tool::{Annotations, Output, OutputType, Tool};
 
 /// A name as people read it: `valid_until` is `Valid until`.

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod import;
 pub mod init;
 pub mod key;
+pub mod org;
 pub mod rotation;
 pub mod salesforce;
 pub mod serve;

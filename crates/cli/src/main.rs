@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{audit, call, client, doctor, import, init, key, salesforce, serve, server, stdio, token};
+use commands::{audit, call, client, doctor, import, init, key, org, salesforce, serve, server, stdio, token};
 use output::Failure;
 use place::Place;
 
@@ -62,6 +62,9 @@ enum Command {
     /// Make and change MCP servers and their tools by a definitions file, look at them, delete them
     #[command(subcommand)]
     Server(server::Command),
+    /// Register the Salesforce orgs that servers' Salesforce tools work on (docs/orgs.md), test and remove them
+    #[command(subcommand)]
+    Org(org::Command),
     /// Look at the signing keys, make a new one
     #[command(subcommand)]
     Key(key::Command),
@@ -115,6 +118,7 @@ async fn run(shared: Shared, command: Command) -> Result<(), Failure> {
         Command::Stdio(options) => stdio::run(&place, options).await,
         Command::Client(command) => client::run(&place, json, command).await,
         Command::Server(command) => server::run(&place, json, command).await,
+        Command::Org(command) => org::run(&place, json, command).await,
         Command::Key(command) => key::run(&place, json, command).await,
         Command::Audit(command) => audit::run(&place, json, command).await,
         Command::Import(options) => import::run(&place, json, options).await,

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use aws_clients::Secrets;
 use aws_sdk_dynamodb::Client as DynamoDb;
-use local::home::{CLIENT_SECRET_PREFIX, OpenHome, SIGNING_KEYS, STATE_KEY};
+use local::home::{CLIENT_SECRET_PREFIX, CONNECTION_SECRET_PREFIX, OpenHome, SIGNING_KEYS, STATE_KEY};
 use local::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE};
 use local::{Home, HomeError};
+use oauth_client::{Grants, SealingKeys};
+use outbound::Fetcher;
 use registry::{ClientSecrets, Registry, Revocations, SecretUses};
 
 use crate::output::Failure;
@@ -58,6 +60,8 @@ pub struct Names {
     pub state_key: String,
     /// What the names of clients' secrets begin with.
     pub client_secret_prefix: String,
+    /// What the names of the secrets of connections begin with.
+    pub connection_secret_prefix: String,
 }
 
 /// Who rotates.
@@ -136,9 +140,31 @@ impl Open {
                 signing_keys: SIGNING_KEYS.to_owned(),
                 state_key: STATE_KEY.to_owned(),
                 client_secret_prefix: CLIENT_SECRET_PREFIX.to_owned(),
+                connection_secret_prefix: CONNECTION_SECRET_PREFIX.to_owned(),
             },
             kind: Kind::Home(Box::new(home)),
         })
+    }
+
+    /// What may be asked beside AWS: of a local run, this machine too.
+    pub fn fetcher(&self) -> Fetcher {
+        match &self.kind {
+            Kind::Home(_) => Fetcher::with_loopback(None),
+            Kind::Stack(_) => Fetcher::new(),
+        }
+    }
+
+    /// The grants of connections. Those of a stack are sealed under its KMS key, with the user's own credentials.
+    ///
+    /// # Errors
+    /// When the AWS environment has no credentials.
+    pub async fn grants(&self) -> Result<Grants, Failure> {
+        let keys = match &self.kind {
+            Kind::Home(_) => SealingKeys::Local(self.secrets.clone()),
+            Kind::Stack(stack) => SealingKeys::Kms { kms: stack.kms().await?, key_id: stack.grant_key.clone() },
+        };
+        let (dynamodb, state_table) = (self.dynamodb.clone(), &self.names.state_table);
+        Ok(Grants::new(dynamodb, state_table, keys, self.secrets.clone(), self.fetcher()))
     }
 
     /// The secrets of clients, to change them.

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use aws_clients::Secrets;
+use aws_clients::clients::optional;
+use aws_clients::{AwsSettings, Secrets};
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_cloudformation::Client as CloudFormation;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_secretsmanager::Client as SecretsManager;
+use oauth_client::Kms;
 use registry::{Registry, Revocations, SecretUses};
 
 use crate::output::Failure;
@@ -23,6 +26,8 @@ pub struct Stack {
     pub rotate_function: String,
     /// Where the functions write their lines.
     pub log_groups: Vec<String>,
+    /// The KMS key that grants are sealed under.
+    pub grant_key: String,
     names: Names,
     aws: SdkConfig,
 }
@@ -67,6 +72,7 @@ impl Stack {
             public_url: output("PublicUrl")?,
             rotate_function: output("RotateFunctionArn")?,
             log_groups: vec![output("TokenLogGroupName")?, output("McpLogGroupName")?, output("RotateLogGroupName")?],
+            grant_key: output("GrantKeyArn")?,
             names: Names {
                 config_table: output("ConfigTableName")?,
                 state_table: output("StateTableName")?,
@@ -75,9 +81,27 @@ impl Stack {
                 signing_keys: output("SigningKeysSecretName")?,
                 state_key: output("StateKeySecretName")?,
                 client_secret_prefix: output("ClientSecretPrefix")?,
+                connection_secret_prefix: output("ConnectionSecretPrefix")?,
             },
             aws,
         })
+    }
+
+    /// KMS, with the user's own credentials.
+    ///
+    /// # Errors
+    /// When the AWS environment has no credentials, or names a file of certificates that cannot be read.
+    pub async fn kms(&self) -> Result<Kms, Failure> {
+        let none = || Failure::Message("the AWS environment has no credentials: set AWS_PROFILE, or log in".to_owned());
+        let provider = self.aws.credentials_provider().ok_or_else(none)?;
+        let settings = AwsSettings {
+            region: self.aws.region().map(ToString::to_string).unwrap_or_default(),
+            credentials: provider.provide_credentials().await?,
+            dynamodb_url: None,
+            secrets_manager_url: None,
+            ca_bundle: optional("AWS_CA_BUNDLE").map(std::fs::read_to_string).transpose()?,
+        };
+        Ok(Kms::new(&settings, optional("AWS_ENDPOINT_URL_KMS").or_else(|| optional("AWS_ENDPOINT_URL"))))
     }
 
     /// Reaches its tables and secrets; nothing is asked yet.

@@ -2,6 +2,7 @@
 
 use registry::Rate;
 use registry::secret_use::LONGEST_QUIET_PERIOD;
+use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
@@ -74,6 +75,17 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected key=value".to_owned()),
     }
+}
+
+/// `key=text`, `key:=json`.
+pub fn argument(text: &str) -> Result<(String, Value), String> {
+    let expected = || "expected key=text or key:=json, such as limit:=3".to_owned();
+    let (key, value) = text.split_once('=').ok_or_else(expected)?;
+    let (key, value) = match key.strip_suffix(':') {
+        None => (key, Value::from(value)),
+        Some(key) => (key, serde_json::from_str(value).map_err(|error| format!("{value} is no JSON: {error}"))?),
+    };
+    if key.is_empty() { Err(expected()) } else { Ok((key.to_owned(), value)) }
 }
 
 /// Seconds since 1970 as a date for people.

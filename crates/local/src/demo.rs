@@ -1,11 +1,11 @@
 //! The first start: demo data, and a client to try them with.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use access_token::Scopes;
 use import::Dataset;
 use registry::client::{DEFAULT_QUIET_PERIOD, DEFAULT_TOKEN_LIFETIME, NewClient, generate_secret, secret_id};
-use registry::{AssertionAudience, AuthMethod, ClientId};
+use registry::{AssertionAudience, AuthMethod, ClientChange, ClientId, RegistryError, ServerName};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,31 @@ pub fn keep_secret(home: &Home, client_id: &ClientId, secret: &SecretString) -> 
         Ok(_) | Err(HomeError::NoDemo { .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Lets the demo client call some more servers; it may call every server of a local run. `false` when there is no demo
+/// client, or others change it all the time.
+///
+/// # Errors
+/// [`RegistryError`] when the registry does not answer.
+pub async fn give_servers(open: &OpenHome, servers: &[ServerName]) -> Result<bool, RegistryError> {
+    const ATTEMPTS: u32 = 8;
+    let demo = open.home().demo().ok().and_then(|demo| ClientId::parse(&demo.client_id));
+    let Some(demo) = demo.filter(|_| !servers.is_empty()) else { return Ok(false) };
+    for attempt in 1..=ATTEMPTS {
+        let Some(before) = open.registry.client_now(&demo).await? else { return Ok(false) };
+        let mut all = before.servers.clone();
+        all.extend(servers.iter().filter(|name| !before.servers.contains(name)).cloned());
+        if all == before.servers {
+            return Ok(true);
+        }
+        let client = before.changed(ClientChange { servers: Some(all), ..ClientChange::default() });
+        if open.registry.replace_client(&before, &client, None).await? {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(20) * attempt).await;
+    }
+    Ok(false)
 }
 
 fn write(home: &Home, demo: &Demo) -> Result<(), HomeError> {

@@ -25,6 +25,8 @@ use crate::store::{CONFIG_TABLE, STATE_TABLE, Store, StoreError};
 
 /// Prefix of the secrets of clients in a local run.
 pub const CLIENT_SECRET_PREFIX: &str = "northstar/clients/";
+/// Prefix of the secrets of connections in a local run.
+pub const CONNECTION_SECRET_PREFIX: &str = "northstar/connections/";
 /// Id of the secret of the signing keys in a local run.
 pub const SIGNING_KEYS: &str = "northstar/signing-keys";
 /// Id of the secret of the state key in a local run.

@@ -7,11 +7,13 @@ use std::time::SystemTime;
 use aws_clients::{AwsClients, AwsSettings};
 use futures_util::FutureExt;
 use registry::{PublicUrl, PublicUrlError};
+use salesforce_standin::Standin;
 use tokio::net::TcpListener;
 
 use crate::demo::{self, Demo};
 use crate::gateway::{self, HttpApi, InvalidRouteKey, Routes};
 use crate::home::{Home, HomeError, OpenHome, SIGNING_KEYS, STATE_KEY};
+use crate::org;
 use crate::store::{CONFIG_TABLE, LOYALTY_TABLE, ORDERS_TABLE, STATE_TABLE, Store, StoreError};
 
 /// How to serve.
@@ -25,6 +27,8 @@ pub struct ServeOptions {
     pub public_url: Option<String>,
     /// Rename `WWW-Authenticate` as API Gateway is reported to.
     pub remap_www_authenticate: bool,
+    /// Start a small Salesforce org beside it.
+    pub with_org: bool,
 }
 
 /// Why the local run does not start.
@@ -51,6 +55,17 @@ pub enum ServeError {
     /// The demo data cannot be loaded.
     #[error("the demo data cannot be loaded: {0}")]
     Import(#[from] import::ImportError),
+    /// The org cannot listen.
+    #[error("the Salesforce org of --with-org cannot listen on 127.0.0.1: {0}")]
+    Org(#[source] std::io::Error),
+    /// There is another org of its name.
+    #[error(
+        "this home has an org named demo already: --with-org needs that name; remove it with `northstar org remove demo`"
+    )]
+    OtherOrg,
+    /// See [`oauth_client::GrantError`].
+    #[error(transparent)]
+    Grant(#[from] oauth_client::GrantError),
     /// Our own table of routes is wrong.
     #[error(transparent)]
     Routes(#[from] InvalidRouteKey),
@@ -62,6 +77,8 @@ pub struct Serving {
     pub demo: Demo,
     /// Where it listens: `http://127.0.0.1:<port>`.
     pub address: String,
+    /// The Salesforce org beside it; it ends with this.
+    pub org: Option<Standin>,
     listener: TcpListener,
     api: HttpApi<Function>,
     functions: Arc<Functions>,
@@ -121,12 +138,17 @@ impl Serving {
         let open = home.open().await?;
         let now = SystemTime::now();
         registry::init(&open.registry, &open.secrets, SIGNING_KEYS, STATE_KEY, now).await?;
+        let org = if options.with_org { Some(org::start(&open, now).await?) } else { None };
         let demo = demo::prepare(&home, &open, public_url.as_str(), now).await?;
+        if org.is_some() {
+            let names = org::servers().map(|server| server.name);
+            demo::give_servers(&open, &names).await.map_err(registry::InitError::from)?;
+        }
 
         let mut api = HttpApi::new(Routes::parse(&ROUTES)?);
         api.remap_www_authenticate = options.remap_www_authenticate;
         let functions = Arc::new(Functions::new(&open, &store, &public_url).await);
-        Ok(Serving { demo, address, listener, api, functions, store, home, _lock: lock })
+        Ok(Serving { demo, address, org, listener, api, functions, store, home, _lock: lock })
     }
 
     /// Answers requests until `shutdown`, then lets the running ones finish.
@@ -162,6 +184,8 @@ impl Functions {
             config_table: CONFIG_TABLE.to_owned(),
             state_table: STATE_TABLE.to_owned(),
             state_key: STATE_KEY.to_owned(),
+            sealing_keys: oauth_client::SealingKeys::Local(open.secrets.clone()),
+            outbound: outbound::Fetcher::with_loopback(None),
             secrets: open.secrets.clone(),
             aws: aws(),
         };

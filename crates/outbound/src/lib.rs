@@ -3,11 +3,15 @@
 //!
 //! [`url`] says which URLs may be asked for, [`address`] which addresses may be connected to. Both hold in every request:
 //! the resolver of the HTTP client is ours, so that the address that is checked is the one that is connected to. Redirects
-//! are not followed, connections not kept.
+//! are not followed, connections not kept. [`Fetcher::get`] fetches a document; [`Fetcher::send`] sends a request of any
+//! method to an API ([`send`]).
 
 pub mod address;
 #[cfg(test)]
 mod fetch_tests;
+pub mod send;
+#[cfg(test)]
+mod send_tests;
 pub mod url;
 
 use std::error::Error;
@@ -19,11 +23,12 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 use aws_smithy_http_client::{Connector, ConnectorBuilder};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::HttpConnector;
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
+pub use send::{Answer, Outgoing};
 pub use url::{Reach, Target, UrlError};
 
 /// How long a fetch may take, from the name to the last byte.
@@ -38,12 +43,19 @@ pub enum FetchError {
     /// The host stands for an address that is not public.
     #[error("the host resolves to an address that is not public")]
     Address,
-    /// No address, no connection, no trusted certificate, or the connection broke.
+    /// No address, no connection, no trusted certificate; of [`Fetcher::get`] also a connection that broke. From
+    /// [`Fetcher::send`] it means that nothing of the request was sent.
     #[error("the host cannot be reached")]
     Unreachable(#[source] Box<dyn Error + Send + Sync>),
-    /// It took longer than 3 s.
-    #[error("the host did not answer within 3 s")]
+    /// The connection broke before the whole answer had come; the host may have done what it was asked.
+    #[error("the connection broke before the whole answer had come")]
+    Interrupted(#[source] Box<dyn Error + Send + Sync>),
+    /// It took too long: 3 s for a document. The host may have done what it was asked.
+    #[error("the host did not answer in time")]
     TimedOut,
+    /// A header that no request can have, as one with a line break in it; nothing was sent.
+    #[error("a header of the request has characters that belong in no header")]
+    Header,
     /// Another status than 200; redirects are not followed.
     #[error("the host answered with status {0} instead of 200")]
     Status(u16),
@@ -83,6 +95,11 @@ impl Fetcher {
         Target::parse(url, self.reach)
     }
 
+    /// How far its requests may go.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
     /// Fetches a JSON document of at most `max_bytes`.
     ///
     /// # Errors
@@ -99,17 +116,27 @@ impl Fetcher {
         request.set_uri(target.as_uri().clone()).map_err(|_| UrlError::Malformed)?;
         request.headers_mut().insert("accept", "application/json, application/jwk-set+json");
         request.headers_mut().insert("user-agent", "northstar");
-        let response = self.connector().call(request).await.map_err(|error| match cause(&error) {
-            Some(NotPublic) => FetchError::Address,
-            None => FetchError::Unreachable(error.into()),
-        })?;
+        let response = self.call(request).await.map_err(unreachable)?;
         if response.status().as_u16() != 200 {
             return Err(FetchError::Status(response.status().as_u16()));
         }
         if !is_json(response.headers().get("content-type").unwrap_or_default()) {
             return Err(FetchError::ContentType);
         }
-        read(response.into_body(), max_bytes).await
+        read(response.into_body(), max_bytes).await.map_err(unreachable)
+    }
+
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
+        self.connector().call(request).await.map_err(|error| {
+            let never_connected = |error: &hyper_util::client::legacy::Error| error.is_connect();
+            if cause::<NotPublic>(&error).is_some() {
+                FetchError::Address
+            } else if cause(&error).is_some_and(never_connected) {
+                FetchError::Unreachable(error.into())
+            } else {
+                FetchError::Interrupted(error.into())
+            }
+        })
     }
 
     fn connector(&self) -> &Connector {
@@ -134,11 +161,19 @@ impl Default for Fetcher {
     }
 }
 
+/// Who asks for a document does not care how far the request came.
+fn unreachable(error: FetchError) -> FetchError {
+    match error {
+        FetchError::Interrupted(source) => FetchError::Unreachable(source),
+        error => error,
+    }
+}
+
 async fn read(body: SdkBody, max_bytes: usize) -> Result<Bytes, FetchError> {
     let mut stream = ByteStream::new(body);
     let mut document = Vec::new();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| FetchError::Unreachable(error.into()))?;
+        let chunk = chunk.map_err(|error| FetchError::Interrupted(error.into()))?;
         if document.len() + chunk.len() > max_bytes {
             return Err(FetchError::TooLarge);
         }
@@ -179,11 +214,11 @@ fn checked(addresses: Vec<IpAddr>, local: bool) -> Result<Vec<IpAddr>, NotPublic
 }
 
 /// An error of a kind among the sources of another.
-fn cause<E: Error + Copy + 'static>(error: &(dyn Error + 'static)) -> Option<E> {
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<E>() {
-            return Some(*found);
+            return Some(found);
         }
         next = error.source();
     }

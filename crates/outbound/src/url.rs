@@ -4,6 +4,8 @@ use http::Uri;
 
 /// Longest URL, in bytes.
 const MAX_URL: usize = 2048;
+/// Longest path with its query, in bytes: what Salesforce takes with the headers (414 and 431 above).
+const MAX_PATH: usize = 16_384;
 /// Longest host name, in bytes (RFC 1035 §2.3.4).
 const MAX_HOST: usize = 253;
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -50,8 +52,7 @@ impl Target {
     /// # Errors
     /// [`UrlError`] names the first rule that is broken.
     pub fn parse(text: &str, reach: Reach) -> Result<Target, UrlError> {
-        if text.len() > MAX_URL || !text.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte))
-        {
+        if text.len() > MAX_URL || !has_url_characters(text) {
             return Err(UrlError::Malformed);
         }
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
@@ -83,10 +84,30 @@ impl Target {
         text.parse().map(Target).map_err(|_| UrlError::Malformed)
     }
 
+    /// Another path, with its query, on the same host. It begins with `/`, has no fragment, and may be 16 KiB long.
+    ///
+    /// # Errors
+    /// [`UrlError::Malformed`] or [`UrlError::Fragment`].
+    pub fn with_path(&self, path_and_query: &str) -> Result<Target, UrlError> {
+        if !path_and_query.starts_with('/') || path_and_query.len() > MAX_PATH || !has_url_characters(path_and_query) {
+            return Err(UrlError::Malformed);
+        }
+        if path_and_query.contains('#') {
+            return Err(UrlError::Fragment);
+        }
+        let mut parts = self.0.clone().into_parts();
+        parts.path_and_query = Some(path_and_query.parse().map_err(|_| UrlError::Malformed)?);
+        Uri::from_parts(parts).map(Target).map_err(|_| UrlError::Malformed)
+    }
+
     /// The URL.
     pub fn as_uri(&self) -> &Uri {
         &self.0
     }
+}
+
+fn has_url_characters(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte))
 }
 
 /// Two labels or more, the last one not a number: `0x7f.1`, `2130706433` and `127.1` are addresses to some resolvers
@@ -202,6 +223,25 @@ mod tests {
         ] {
             assert!(Target::parse(text, Reach::Loopback).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn another_path_stays_on_the_host() {
+        let target = Target::parse("https://x.my.salesforce.com:443/old?a=b", Reach::Public).unwrap();
+        for path in
+            ["/", "/a/b?q=SELECT+Id%20FROM", "//evil.example/", "/@evil.example", "/..//x", &"/".repeat(MAX_PATH)]
+        {
+            let other = target.with_path(path).unwrap();
+            assert_eq!(other.as_uri().authority(), target.as_uri().authority(), "{path}");
+            assert_eq!(other.as_uri().path_and_query().unwrap().as_str(), path);
+        }
+        for path in
+            ["", "a", "@evil.example/", ".evil.example/", "https://evil.example/", "?q", "/a b", "/a\r\nb", "/\u{e9}"]
+        {
+            assert_eq!(target.with_path(path), Err(UrlError::Malformed), "{path}");
+        }
+        assert_eq!(target.with_path("/a#b"), Err(UrlError::Fragment));
+        assert_eq!(target.with_path(&"/".repeat(MAX_PATH + 1)), Err(UrlError::Malformed));
     }
 
     /// Ways to write an IPv4 address that one resolver or another reads.

@@ -1,9 +1,11 @@
-//! What the operator configures, in the `config` table: clients, MCP servers, and the public halves of the signing keys.
+//! What the operator configures, in the `config` table: clients, MCP servers, connections to other systems, and the public
+//! halves of the signing keys.
 //!
 //! | item | `pk` | `sk` |
 //! |---|---|---|
 //! | [`Client`] | `CLIENT#<client id>` | `RECORD` |
 //! | [`Server`] | `SERVER#<name>` | `RECORD`, and `CONTRACTS` of its tools |
+//! | [`Connection`] | `CONNECTION#<name>` | `RECORD` |
 //! | [`PublishedKey`] | `KEYS` | `<key id>` |
 //!
 //! And, in the `state` table, what follows from it: [`revocation`]s, [`secret_use`]s and [`tool_use`]s.
@@ -11,6 +13,8 @@
 pub mod client;
 pub mod client_secret;
 pub mod config;
+pub mod connection;
+pub mod guard;
 pub mod init;
 pub mod kept;
 pub mod key;
@@ -23,6 +27,8 @@ pub mod tool_use;
 
 pub use client::{AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, ClientStatus, NewClient};
 pub use client_secret::{ClientSecretError, ClientSecrets};
+pub use connection::{ClientAuth, Connection, ConnectionName, Flow, SalesforceOrg};
+pub use guard::{Access, Guard};
 pub use init::{InitError, InitReport, init};
 pub use kept::Kept;
 pub use key::{PrivateKeyRecord, PublishedKey};

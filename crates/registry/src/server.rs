@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use catalogue::Lookup;
 use catalogue::shipped::shipped;
+use catalogue::{Lookup, SalesforceTool};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+
+use crate::guard::Guard;
 
 /// The server at `/mcp`.
 pub const DEFAULT_SERVER: &str = "default";
@@ -95,6 +97,12 @@ pub struct Server {
     pub timeout: Timeout,
     /// Its tools, in the order of `tools/list`.
     pub tools: Vec<ToolDefinition>,
+    /// The Salesforce org that its Salesforce tools work on, as `northstar org add` named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<String>,
+    /// What its Salesforce tools may touch.
+    #[serde(default, skip_serializing_if = "Guard::is_default")]
+    pub guard: Guard,
     /// How often it may be called.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -326,10 +334,49 @@ impl Server {
             production: true,
             timeout: Timeout::default(),
             tools: shipped().map(|lookup| ToolDefinition::Shipped(lookup.name)).into(),
+            org: None,
+            guard: Guard::default(),
             limits: Limits::default(),
             log: LogLevel::default(),
         }
     }
+
+    /// A server with every tool over a Salesforce org that only reads.
+    pub fn salesforce_read(org: &str) -> Server {
+        let reads = |tool: &SalesforceTool| tool.tool().annotations.read_only;
+        Server {
+            description: "Reads records, queries, searches and reports of a Salesforce org.".to_owned(),
+            tools: salesforce_tools(reads),
+            ..Server::salesforce("salesforce-read", "Salesforce, reading", org)
+        }
+    }
+
+    /// A server with every tool over a Salesforce org; it may delete, in two steps.
+    pub fn salesforce_write(org: &str) -> Server {
+        Server {
+            description: "Reads and writes records of a Salesforce org, one by one, in batches and in bulk.".to_owned(),
+            tools: salesforce_tools(|_| true),
+            guard: Guard { deletes: true, ..Guard::default() },
+            ..Server::salesforce("salesforce-write", "Salesforce, reading and writing", org)
+        }
+    }
+
+    fn salesforce(name: &str, title: &str, org: &str) -> Server {
+        let ask = "Before you name an object or a field that you have not seen, look it up with describeObject.";
+        Server {
+            name: ServerName(name.to_owned()),
+            title: title.to_owned(),
+            instructions: Some(ask.to_owned()),
+            production: false,
+            org: Some(org.to_owned()),
+            ..Server::default_server()
+        }
+    }
+}
+
+fn salesforce_tools(which: impl Fn(&SalesforceTool) -> bool) -> Vec<ToolDefinition> {
+    let tools = SalesforceTool::ALL.into_iter().filter(which);
+    tools.map(|tool| ToolDefinition::Shipped(tool.name().to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::{Client, ClientId, seconds};
+use crate::connection::{Connection, ConnectionName};
 use crate::key::PublishedKey;
 use crate::revocation::Cut;
 use crate::server::{Server, ServerName};
@@ -273,6 +274,42 @@ impl Registry {
         self.write_all(together.into()).await
     }
 
+    /// A connection, or `None`.
+    ///
+    /// # Errors
+    /// As all reads.
+    pub async fn connection(&self, name: &ConnectionName) -> Result<Option<Connection>, RegistryError> {
+        self.get(&connection_key(name), RECORD).await
+    }
+
+    /// Every connection, by name.
+    ///
+    /// # Errors
+    /// As all reads.
+    pub async fn connections(&self) -> Result<Vec<Connection>, RegistryError> {
+        let mut connections: Vec<Connection> = self.scan("CONNECTION#").await?;
+        connections.sort_by(|a, b| a.name().cmp(b.name()));
+        Ok(connections)
+    }
+
+    /// Writes a connection; with `only_new`, `false` says that there was one of that name and it was left alone.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when the table does not answer.
+    pub async fn put_connection(&self, connection: &Connection, only_new: bool) -> Result<bool, RegistryError> {
+        self.put(&connection_key(connection.name()), RECORD, connection, only_new).await
+    }
+
+    /// Deletes a connection; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when the table does not answer.
+    pub async fn delete_connection(&self, name: &ConnectionName) -> Result<(), RegistryError> {
+        let key = key(&connection_key(name), RECORD);
+        self.dynamodb.delete_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        Ok(())
+    }
+
     /// The public keys, the newest first.
     ///
     /// # Errors
@@ -389,6 +426,10 @@ fn server_record(item: Item) -> Result<ServerRecord, RegistryError> {
         _ => parse(item)?,
     };
     Ok(ServerRecord { server, version, changed_at })
+}
+
+fn connection_key(name: &ConnectionName) -> String {
+    format!("CONNECTION#{name}")
 }
 
 pub(crate) fn key(pk: &str, sk: &str) -> Item {

@@ -76,6 +76,9 @@ pub struct RequestLine {
     /// Answer of the tool, masked, for a server that wants it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<Value>,
+    /// API requests that a Salesforce org has counted in the last 24 hours, and how many it allows.
+    #[serde(rename = "sf_api", skip_serializing_if = "Option::is_none")]
+    pub api_usage: Option<[u64; 2]>,
     /// The server wants no line about what went well.
     #[serde(skip)]
     pub quiet: bool,
@@ -102,6 +105,7 @@ impl RequestLine {
             cold,
             arguments: None,
             results: None,
+            api_usage: None,
             quiet: false,
         }
     }
@@ -143,21 +147,31 @@ pub fn problem(function: &'static str, code: &'static str, message: &str, now: S
 /// `action` is what was to be done, for example `client.disable`; `client` the id of a client that exists or existed,
 /// never a caller's text; `outcome` is `ok` or a stable code (`docs/errors.md`).
 pub fn command(action: &'static str, client: Option<&str>, outcome: &'static str, now: SystemTime) {
-    write_command(action, client, None, outcome, now);
+    write_command(action, Subject { client, ..Subject::default() }, outcome, now);
 }
 
 /// The same of a command that changed an MCP server; `server` is the name of one that exists or existed.
 pub fn server_command(action: &'static str, server: &str, outcome: &'static str, now: SystemTime) {
-    write_command(action, None, Some(server), outcome, now);
+    write_command(action, Subject { server: Some(server), ..Subject::default() }, outcome, now);
 }
 
-fn write_command(
-    action: &'static str,
-    client: Option<&str>,
-    server: Option<&str>,
-    outcome: &'static str,
-    now: SystemTime,
-) {
+/// The same of a command that changed an org; `org` is the name of one that exists or existed.
+pub fn org_command(action: &'static str, org: &str, outcome: &'static str, now: SystemTime) {
+    write_command(action, Subject { org: Some(org), ..Subject::default() }, outcome, now);
+}
+
+/// What a command changed.
+#[derive(Default, Serialize)]
+struct Subject<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org: Option<&'a str>,
+}
+
+fn write_command(action: &'static str, subject: Subject<'_>, outcome: &'static str, now: SystemTime) {
     #[derive(Serialize)]
     struct Command<'a> {
         time: String,
@@ -165,10 +179,8 @@ fn write_command(
         #[serde(rename = "fn")]
         function: &'a str,
         action: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        client: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        server: Option<&'a str>,
+        #[serde(flatten)]
+        subject: Subject<'a>,
         outcome: &'a str,
     }
     let level = match outcome {
@@ -176,7 +188,7 @@ fn write_command(
         "command_failed" => Level::Error,
         _ => Level::Warn,
     };
-    print_line(&Command { time: timestamp(now), level, function: "cli", action, client, server, outcome });
+    print_line(&Command { time: timestamp(now), level, function: "cli", action, subject, outcome });
 }
 
 /// Sends the lines of this process elsewhere than to standard output; the first call counts.

@@ -7,6 +7,7 @@
 
 mod document;
 mod fields;
+mod guard;
 mod limits;
 mod lookup;
 mod names;

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use catalogue::in_words;
 use catalogue::shipped::shipped;
+use catalogue::{SalesforceTool, in_words};
 use registry::server::{LogLevel, Server, ServerName, ToolDefinition};
 
 use crate::fields::{DESCRIPTION, Field, Fields, Keys, TITLE, TextRule, WORD};
+use crate::guard;
 use crate::limits;
 use crate::lookup::lookup;
 use crate::names::{nearest, one_of};
@@ -24,6 +25,8 @@ const KEYS: &Keys = &[
     ("production", "production: true"),
     ("timeout", "timeout: 20s"),
     ("tools", "tools: [get_order_status]"),
+    ("org", "org: sales"),
+    ("guard", "guard: { max_rows: 50 }"),
     ("limits", "limits: { per_client: 50/min }"),
     ("log", "log: calls"),
 ];
@@ -69,6 +72,9 @@ fn server(field: &Field<'_>, names: &mut HashSet<ServerName>, problems: &mut Pro
     let name = fields.required("name", problems).and_then(|field| server_name(&field, names, problems));
     let tools = fields.required("tools", problems).map(|field| tools(&field, problems)).unwrap_or_default();
     let tool_names = fields.get("tools").map(|field| tool_names(field.value)).unwrap_or_default();
+    let org = fields.get("org").and_then(|field| guard::org(&field, problems));
+    let guard = fields.get("guard").and_then(|field| guard::guard(&field, problems));
+    check_org(&fields, problems);
     let limits = fields.get("limits").and_then(|field| limits::limits(&field, &tool_names, problems));
     let mut text = |key, rule| Some(fields.get(key)?.text(rule, problems)?.to_owned());
     let title = text("title", &TITLE);
@@ -86,6 +92,8 @@ fn server(field: &Field<'_>, names: &mut HashSet<ServerName>, problems: &mut Pro
         production: production.unwrap_or(false),
         timeout: timeout.unwrap_or_default(),
         tools,
+        org,
+        guard: guard.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
         log: log.unwrap_or_default(),
     })
@@ -115,6 +123,28 @@ fn server_name(field: &Field<'_>, names: &mut HashSet<ServerName>, problems: &mu
 fn proposed(text: &str) -> Option<String> {
     let name = text.trim().to_lowercase().replace(['_', ' ', '.', '/'], "-");
     ServerName::parse(&name).map(|name| name.to_string())
+}
+
+/// Salesforce tools and an org belong together.
+fn check_org(fields: &Fields<'_>, problems: &mut Problems) {
+    let nodes = fields.get("tools").map(|field| &field.value.content);
+    let Some(Content::List(nodes)) = nodes else { return };
+    let tool = nodes.iter().find_map(|node| Some((SalesforceTool::named(node.text()?)?, node.place)));
+    match (tool, fields.get("org")) {
+        (Some((tool, place)), None) => {
+            let what = format!("the tool {} works on a Salesforce org, and the server names none", tool.name());
+            let fix = "write org: and the name that `northstar org add` gave it, beside tools";
+            problems.add(place, "org_missing", what, fix);
+        }
+        // A name that no tool has has its problem, and may be a slip.
+        (None, _) if nodes.iter().filter_map(Node::text).all(|name| shipped().iter().any(|tool| tool.name == name)) => {
+            for field in ["org", "guard"].iter().filter_map(|key| fields.get(key)) {
+                let what = format!("{} is for Salesforce tools, and the server has none", field.name);
+                problems.add(field.place, "org_unused", what, "leave it out, or add a tool such as executeQuery");
+            }
+        }
+        _ => {}
+    }
 }
 
 fn log_level(field: &Field<'_>, problems: &mut Problems) -> Option<LogLevel> {
@@ -172,12 +202,15 @@ fn tool(node: &Node, shipped: &[String], problems: &mut Problems) -> Option<(Too
         field.wrong_type("the name of a tool or a lookup", None, problems);
         return None;
     };
-    if !shipped.iter().any(|tool| tool == name) {
+    if SalesforceTool::named(name).is_none() && !shipped.iter().any(|tool| tool == name) {
         let names = shipped.iter().map(String::as_str);
         let what = format!("no tool \"{}\" ships with Northstar", shown(name));
-        let fix = match nearest(name, names.clone()) {
+        let fix = match nearest(name, names.clone().chain(SalesforceTool::ALL.map(SalesforceTool::name))) {
             Some(near) => format!("write {near}"),
-            None => format!("write {}, or a lookup that begins with lookup:", one_of(names)),
+            None => {
+                let names = one_of(names);
+                format!("write {names}, a Salesforce tool (docs/servers.md), or a lookup that begins with lookup:")
+            }
         };
         problems.add(node.place, "unknown_tool", what, fix);
     }

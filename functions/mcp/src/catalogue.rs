@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use catalogue::shipped::shipped;
-use catalogue::{Contract, Lookup, Tool};
+use catalogue::{Contract, Lookup, SalesforceTool, Tool};
 use futures_util::future::BoxFuture;
-use registry::{LogLevel, Server, Timeout};
+use registry::{Guard, LogLevel, Server, Timeout};
 use request_log::Timings;
+use salesforce::LimitInfo;
 use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
 use crate::bearer::Principal;
 use crate::lookup::Reader;
+use crate::salesforce::orgs::Orgs;
 use crate::tables::Tables;
 
 /// What a tool answers: a flat object, a missing value is a missing property.
@@ -27,6 +29,8 @@ pub struct Call {
     pub conduct: Arc<Conduct>,
     /// The business tables.
     pub tables: Arc<Tables>,
+    /// The Salesforce orgs.
+    pub orgs: Arc<Orgs>,
     /// Where time goes.
     pub timings: Arc<Timings>,
     /// When the request arrived.
@@ -40,6 +44,7 @@ pub struct Call {
     waiting_for: Mutex<Option<String>>,
     outcome: OnceLock<&'static str>,
     told: OnceLock<Told>,
+    api_usage: Mutex<Option<LimitInfo>>,
 }
 
 /// When a call came, and until when it has to have an answer.
@@ -69,6 +74,7 @@ impl Call {
         principal: Arc<Principal>,
         conduct: Arc<Conduct>,
         tables: Arc<Tables>,
+        orgs: Arc<Orgs>,
         timings: Arc<Timings>,
         arrival: Arrival,
     ) -> Call {
@@ -77,6 +83,7 @@ impl Call {
             principal,
             conduct,
             tables,
+            orgs,
             timings,
             now,
             started,
@@ -85,7 +92,18 @@ impl Call {
             waiting_for: Mutex::default(),
             outcome: OnceLock::new(),
             told: OnceLock::new(),
+            api_usage: Mutex::default(),
         }
+    }
+
+    /// Notes how many API requests the org has counted in the last 24 hours; the last note stays.
+    pub fn note_api_usage(&self, usage: LimitInfo) {
+        *self.api_usage.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
+    }
+
+    /// How many API requests the org has counted.
+    pub fn api_usage(&self) -> Option<LimitInfo> {
+        *self.api_usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how the call ended, for its log line; the first note stays.
@@ -158,6 +176,8 @@ pub type BuiltIn = fn(Arguments, Arc<Call>) -> BoxFuture<'static, Result<Answer,
 pub enum Source {
     /// A table, by a definition.
     Lookup(Arc<Reader>),
+    /// A Salesforce org.
+    Salesforce(SalesforceTool),
     /// A function of this program.
     BuiltIn(BuiltIn),
 }
@@ -187,11 +207,18 @@ impl ServedTool {
         Ok(ServedTool { tool: lookup.tool()?, source, contract: OnceLock::new() })
     }
 
+    /// A tool over Salesforce.
+    pub fn salesforce(salesforce: SalesforceTool) -> ServedTool {
+        let source = Source::Salesforce(salesforce);
+        ServedTool { tool: salesforce.tool(), source, contract: OnceLock::new() }
+    }
+
     /// Checks the arguments and runs the tool.
     pub async fn run(&self, arguments: Map<String, Value>, call: Arc<Call>) -> Result<Answer, Trouble> {
         let arguments = Arguments::check(arguments, &self.tool.inputs)?;
         match &self.source {
             Source::Lookup(reader) => reader.read(&arguments, &call).await,
+            Source::Salesforce(tool) => Box::pin(crate::salesforce::run(*tool, &arguments, &call)).await,
             Source::BuiltIn(run) => run(arguments, call).await,
         }
     }
@@ -205,6 +232,7 @@ impl ServedTool {
     pub fn source_name(&self) -> String {
         match &self.source {
             Source::Lookup(reader) => reader.source_name(),
+            Source::Salesforce(_) => "Salesforce".to_owned(),
             Source::BuiltIn(_) => "this program".to_owned(),
         }
     }
@@ -251,6 +279,10 @@ pub struct Conduct {
     pub timeout: Timeout,
     /// What the log is told.
     pub log: LogLevel,
+    /// The Salesforce org of its tools.
+    pub org: Option<String>,
+    /// What its Salesforce tools may touch.
+    pub guard: Guard,
 }
 
 impl Conduct {
@@ -261,6 +293,8 @@ impl Conduct {
             production: server.production,
             timeout: server.timeout,
             log: server.log,
+            org: server.org.clone(),
+            guard: server.guard.clone(),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The function's configuration, read once.
 
-use aws_clients::clients::required;
+use aws_clients::clients::{optional, required};
 use aws_clients::{AwsClients, AwsSettings, Secrets};
+use oauth_client::SealingKeys;
+use oauth_client::kms::Kms;
+use outbound::Fetcher;
 use registry::PublicUrl;
 use registry::config::{ConfigError, public_url_from_env, secrets_from_env};
 
@@ -19,6 +22,10 @@ pub struct Config {
     pub state_table: String,
     /// `NORTHSTAR_STATE_KEY`: id of the secret.
     pub state_key: String,
+    /// `NORTHSTAR_GRANT_KEY`: the KMS key that wraps the keys of grants; a secret of the home in a local run.
+    pub sealing_keys: SealingKeys,
+    /// Asks Salesforce.
+    pub outbound: Fetcher,
     /// Secrets Manager, or the file that `NORTHSTAR_SECRETS_FILE` names.
     pub secrets: Secrets,
     /// Clients of AWS.
@@ -31,7 +38,16 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the variable.
     pub fn from_env() -> Result<Config, ConfigError> {
-        let aws = AwsClients::new(&AwsSettings::from_env()?);
+        let settings = AwsSettings::from_env()?;
+        let aws = AwsClients::new(&settings);
+        let secrets = secrets_from_env(&aws);
+        let sealing_keys = match &secrets {
+            Secrets::File(_) => SealingKeys::Local(secrets.clone()),
+            Secrets::SecretsManager(_) => SealingKeys::Kms {
+                kms: Kms::new(&settings, optional("AWS_ENDPOINT_URL_KMS")),
+                key_id: required("NORTHSTAR_GRANT_KEY")?,
+            },
+        };
         Ok(Config {
             public_url: public_url_from_env()?,
             orders_table: required("NORTHSTAR_ORDERS_TABLE")?,
@@ -39,7 +55,9 @@ impl Config {
             config_table: required("NORTHSTAR_CONFIG_TABLE")?,
             state_table: required("NORTHSTAR_STATE_TABLE")?,
             state_key: required("NORTHSTAR_STATE_KEY")?,
-            secrets: secrets_from_env(&aws),
+            secrets,
+            sealing_keys,
+            outbound: Fetcher::new(),
             aws,
         })
     }

@@ -24,6 +24,7 @@ use crate::catalogue::{Arrival, Call};
 use crate::envelope::{self, Message, Messages, REVISIONS, known_revision};
 use crate::json_limits;
 use crate::refusal::Refusal;
+use crate::salesforce::orgs::Orgs;
 use crate::servers::{ServedServer, Servers};
 use crate::tables::Tables;
 
@@ -52,6 +53,8 @@ pub struct Front<'a> {
     pub quotas: &'a Quotas,
     /// Who called which tool last.
     pub tool_uses: &'a Arc<ToolUses>,
+    /// The Salesforce orgs.
+    pub orgs: &'a Arc<Orgs>,
     /// Where time goes.
     pub timings: &'a Arc<Timings>,
     /// When the request arrived.
@@ -176,6 +179,7 @@ impl Front<'_> {
         let answering = tokio::time::timeout(left + DEADLINE_GRACE, (admitted.server.endpoint)(request));
         let (answered, ()) = tokio::join!(answering, self.record_use(admitted, line.tool.as_deref()));
         let mut response = collect(answered.map_err(|_| Refusal::Deadline)?).await?;
+        line.api_usage = call.api_usage().map(|usage| [usage.used, usage.allowed]);
         if let Some(told) = call.told() {
             (line.arguments, line.results) = (Some(told.arguments.clone()), told.results.clone());
         }
@@ -222,8 +226,8 @@ impl Front<'_> {
             deadline: Instant::now() + left,
             definition_age: self.servers.age(&server.definition.name, self.now).unwrap_or_default(),
         };
-        let (tables, timings) = (self.tables.clone(), self.timings.clone());
-        Call::new(principal.clone(), server.conduct.clone(), tables, timings, arrival)
+        let (tables, orgs, timings) = (self.tables.clone(), self.orgs.clone(), self.timings.clone());
+        Call::new(principal.clone(), server.conduct.clone(), tables, orgs, timings, arrival)
     }
 
     /// What is left of the server's time, which began with the request, or of the invocation.

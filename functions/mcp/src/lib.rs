@@ -10,12 +10,14 @@ pub mod config;
 pub mod cursor;
 pub mod envelope;
 pub mod front;
+pub mod idempotency;
 pub mod json_limits;
 pub mod lookup;
 pub mod masking;
 pub mod protocol;
 pub mod refusal;
 pub mod resource_metadata;
+pub mod salesforce;
 pub mod servers;
 pub mod status;
 pub mod tables;
@@ -38,6 +40,7 @@ use bearer::Bearer;
 use cursor::Cursors;
 use front::Front;
 use refusal::Refusal;
+use salesforce::orgs::Orgs;
 use servers::{MakeEndpoint, Servers};
 use tables::Tables;
 
@@ -47,6 +50,7 @@ pub struct App {
     bearer: Bearer,
     servers: Servers,
     tables: Arc<Tables>,
+    orgs: Arc<Orgs>,
     quotas: Quotas,
     tool_uses: Arc<ToolUses>,
     cold: AtomicBool,
@@ -72,7 +76,8 @@ impl App {
         let cursors = Cursors::new(config.secrets.clone(), &config.state_key);
         let app = App {
             bearer: Bearer::new(registry.clone(), revocations, config.public_url.clone()),
-            servers: Servers::new(registry, catalogue, make_endpoint),
+            servers: Servers::new(registry.clone(), catalogue, make_endpoint),
+            orgs: Arc::new(Orgs::new(&config, registry.clone())),
             tables: Arc::new(Tables::new(&config, cursors)),
             quotas: Quotas::new("mcp", config.aws.dynamodb.clone(), &config.state_table),
             tool_uses: Arc::new(ToolUses::new(config.aws.dynamodb.clone(), &config.state_table)),
@@ -115,6 +120,7 @@ impl App {
                 bearer: &self.bearer,
                 servers: &self.servers,
                 tables: &self.tables,
+                orgs: &self.orgs,
                 quotas: &self.quotas,
                 tool_uses: &self.tool_uses,
                 timings,

@@ -408,7 +408,8 @@ fn from_position(position: Position) -> impl Iterator<Item = (String, AttributeV
     })
 }
 
-fn cursor_trouble(error: CursorError) -> Trouble {
+/// What is told of a cursor that is not taken or not made.
+pub(crate) fn cursor_trouble(error: CursorError) -> Trouble {
     match error {
         CursorError::Invalid => Trouble::new(
             "invalid_cursor",

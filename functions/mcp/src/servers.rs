@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use catalogue::SalesforceTool;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use http_body_util::combinators::BoxBody;
@@ -67,7 +68,7 @@ impl ServedServer {
         for tool in &definition.tools {
             match tool {
                 // A definition may name a tool that this release does not have; it serves the others.
-                ToolDefinition::Shipped(name) => tools.extend(catalogue.tool(name).cloned()),
+                ToolDefinition::Shipped(name) => tools.extend(shipped(catalogue, name)),
                 ToolDefinition::Lookup(lookup) => tools.push(ServedTool::lookup(lookup)?),
             }
         }
@@ -79,6 +80,10 @@ impl ServedServer {
     pub fn tool(&self, name: &str) -> Option<&ServedTool> {
         self.tools.iter().find(|served| served.tool.name == name)
     }
+}
+
+fn shipped(catalogue: &Catalogue, name: &str) -> Option<ServedTool> {
+    catalogue.tool(name).cloned().or_else(|| SalesforceTool::named(name).map(ServedTool::salesforce))
 }
 
 /// Why a server cannot be made ready.

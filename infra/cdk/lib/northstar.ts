@@ -59,6 +59,8 @@ export interface NorthstarProps {
   readonly signingKeysSecretName?: string;
   /** Secret of the key that signs cursors, left by an earlier stack. */
   readonly stateKeySecretName?: string;
+  /** KMS key that an earlier stack sealed the grants of Salesforce orgs under. */
+  readonly grantKeyArn?: string;
   /** Managed policy with the statements that `northstar server iam` prints, for lookups over tables of your own. */
   readonly lookupPolicyArn?: string;
   /** Instead of that policy, ARNs of tables whose items lookups read (GetItem). */

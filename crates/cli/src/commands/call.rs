@@ -13,9 +13,9 @@ use crate::values;
 pub struct Options {
     /// Name of the tool
     tool: String,
-    /// Arguments of the tool, as text: order_id=1001
-    #[arg(value_name = "KEY=VALUE", value_parser = values::pair)]
-    arguments: Vec<(String, String)>,
+    /// Arguments of the tool: a text as order_id=1001, anything else as JSON, limit:=3
+    #[arg(value_name = "KEY=VALUE", value_parser = values::argument)]
+    arguments: Vec<(String, Value)>,
     /// MCP server to call
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
@@ -29,8 +29,8 @@ pub async fn run(place: &Place, json: bool, options: Options) -> Result<(), Fail
     let caller = Caller::find(place).await?;
     let server = options.server.as_deref();
     let token = caller.token(server, options.scope.as_deref()).await?;
-    let arguments = options.arguments.into_iter().map(|(key, value)| (key, Value::String(value)));
-    let result = caller.call(server, &token, &options.tool, Value::Object(arguments.collect())).await?;
+    let arguments = Value::Object(options.arguments.into_iter().collect());
+    let result = caller.call(server, &token, &options.tool, arguments).await?;
     let trouble = result["isError"] == Value::Bool(true);
     match &result["structuredContent"] {
         _ if json => output::json(&result)?,

@@ -23,6 +23,10 @@ pub struct Options {
     /// Rename WWW-Authenticate in answers, as API Gateway is reported to
     #[arg(long)]
     remap_www_authenticate: bool,
+    /// Start a small Salesforce org on this machine too, as the org "demo", with demo data, and the servers
+    /// salesforce-read and salesforce-write over it
+    #[arg(long)]
+    with_org: bool,
     /// Stop when standard input ends, so that a script that ends early leaves no server behind
     #[arg(long)]
     stop_with_stdin: bool,
@@ -38,10 +42,11 @@ pub async fn run(home: Home, options: Options) -> Result<(), Failure> {
         home: home.clone(),
         public_url: options.public_url,
         remap_www_authenticate: options.remap_www_authenticate,
+        with_org: options.with_org,
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let serving = Serving::start(options).await?;
-    line(&banner(&home, &serving.demo))?;
+    line(&banner(&home, &serving.demo, serving.org.as_ref().map(|org| org.url())))?;
     line(&format!("listening on {}", serving.address))?;
     serving
         .run(async {
@@ -82,7 +87,7 @@ async fn end_of_stdin() {
 }
 
 /// Lines to paste. The secret stays in its file, from which curl reads it.
-fn banner(home: &Home, demo: &Demo) -> String {
+fn banner(home: &Home, demo: &Demo, org: Option<&str>) -> String {
     let Demo { token_url, mcp_url, .. } = demo;
     let file = home.file("demo.json");
     let file = file.display();
@@ -92,6 +97,12 @@ fn banner(home: &Home, demo: &Demo) -> String {
     let _ = writeln!(text, "  MCP server      {mcp_url}");
     let _ = writeln!(text, "  token endpoint  {token_url}");
     let _ = writeln!(text, "  demo client     {file}");
+    if let Some(url) = org {
+        let _ = writeln!(text, "  Salesforce org  {url} (demo data, new with each start)");
+        for server in local::org::servers() {
+            let _ = writeln!(text, "  over it         {}", server.name.url(&demo.public_url));
+        }
+    }
     let _ = writeln!(text);
     let _ = writeln!(text, "Get a token, then ask for an order:");
     let _ = writeln!(text);
@@ -113,7 +124,11 @@ fn banner(home: &Home, demo: &Demo) -> String {
     };
     let _ = writeln!(text, "Or in one step:");
     let _ = writeln!(text);
-    let _ = writeln!(text, "  {} call get_order_status order_id=1001{at}", quoted(&program));
+    let program = quoted(&program);
+    let _ = writeln!(text, "  {program} call get_order_status order_id=1001{at}");
+    if org.is_some() {
+        let _ = writeln!(text, "  {program} call salesforce_list_contacts limit:=3 --server salesforce-read{at}");
+    }
     text
 }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod iam;
+mod orgs;
 mod plan;
 mod show;
 mod tables;
@@ -122,7 +123,7 @@ fn audited<T>(action: &'static str, server: &ServerName, done: Result<T, Failure
 ///
 /// # Errors
 /// [`Failure::Message`] `nobody` without a terminal, [`Failure::Answered`] when the answer is no.
-fn ask(question: &str, nobody: &str, declined: &str) -> Result<(), Failure> {
+pub fn ask(question: &str, nobody: &str, declined: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Message(nobody.to_owned()));
     }

@@ -32,6 +32,13 @@ servers:
         returns: { product: string }
 ";
 
+const CRM: &str = "\
+servers:
+  - name: crm
+    org: sales
+    tools: [executeQuery]
+";
+
 /// Whole files.
 const FILES: &[Case] = &[
     ("", "", "empty_file", ByReader, "1:1: the file is empty; write servers: and a list of servers under it"),
@@ -188,7 +195,7 @@ const SERVERS: &[Case] = &[
         "name: orders\n    colour: red\n",
         "unknown_key",
         ByBoth,
-        r#"3:5: a server has no key "colour"; write one of name, title, description, instructions, production, timeout, tools, limits, log"#,
+        r#"3:5: a server has no key "colour"; write one of name, title, description, instructions, production, timeout, tools, org, guard, limits, log"#,
     ),
     (
         "name: orders\n",
@@ -517,7 +524,7 @@ const SERVERS: &[Case] = &[
         "tools: [send_mail]",
         "unknown_tool",
         ByBoth,
-        r#"3:13: no tool "send_mail" ships with Northstar; write one of get_order_status, check_loyalty_points, list_customer_orders, or a lookup that begins with lookup:"#,
+        r#"3:13: no tool "send_mail" ships with Northstar; write one of get_order_status, check_loyalty_points, list_customer_orders, a Salesforce tool (docs/servers.md), or a lookup that begins with lookup:"#,
     ),
     (
         "tools: [get_order_status]",
@@ -1256,9 +1263,171 @@ fn large() -> Vec<(String, &'static str, Refused, &'static str)> {
 }
 
 /// All of them: the file, the code, by whom it is refused, and what is said.
+/// Changes of `CRM`.
+const CRMS: &[Case] = &[
+    (
+        "tools: [executeQuery]",
+        "tools: [execute_query]",
+        "unknown_tool",
+        ByBoth,
+        r#"4:13: no tool "execute_query" ships with Northstar; write executeQuery"#,
+    ),
+    (
+        "tools: [executeQuery]",
+        "tools: [salesforce_list_contact]",
+        "unknown_tool",
+        ByBoth,
+        r#"4:13: no tool "salesforce_list_contact" ships with Northstar; write salesforce_list_contacts"#,
+    ),
+    (
+        "    org: sales\n",
+        "",
+        "org_missing",
+        ByBoth,
+        "3:13: the tool executeQuery works on a Salesforce org, and the server names none; write org: and the name that `northstar org add` gave it, beside tools",
+    ),
+    (
+        "org: sales",
+        "org: Sales",
+        "org_name",
+        ByBoth,
+        r#"3:10: "Sales" is no name of an org: a lower-case letter, then up to 39 of a-z 0-9 -; write it as `northstar org list` shows it"#,
+    ),
+    ("org: sales", "org:", "no_value", ByBoth, "3:5: org has no value; write org: sales"),
+    (
+        "tools: [executeQuery]",
+        "tools: [get_order_status]",
+        "org_unused",
+        ByBoth,
+        "3:5: org is for Salesforce tools, and the server has none; leave it out, or add a tool such as executeQuery",
+    ),
+    (
+        "    org: sales\n    tools: [executeQuery]",
+        "    tools: [get_order_status]\n    guard: {}",
+        "org_unused",
+        ByBoth,
+        "4:5: guard is for Salesforce tools, and the server has none; leave it out, or add a tool such as executeQuery",
+    ),
+    ("", "guard: { delete: true }", "unknown_key", ByBoth, r#"5:14: guard has no key "delete"; write deletes"#),
+    (
+        "",
+        "guard: [deletes]",
+        "wrong_type",
+        ByBoth,
+        "5:12: guard is a list, not a mapping; write guard: { max_rows: 50 }",
+    ),
+    (
+        "",
+        "guard: { deletes: yes }",
+        "wrong_type",
+        ByBoth,
+        "5:23: deletes is a text, not true or false; write deletes: true, without quotes",
+    ),
+    (
+        "",
+        "guard: { max_rows: 201 }",
+        "out_of_range",
+        ByBoth,
+        "5:24: max_rows is 201, not a whole number from 1 to 200; write max_rows: 200 or less",
+    ),
+    (
+        "",
+        "guard: { max_bytes: 10 }",
+        "out_of_range",
+        ByBoth,
+        "5:25: max_bytes is 10, not a whole number from 1000 to 1000000; write max_bytes: 1000 or more",
+    ),
+    (
+        "",
+        "guard: { writes_per_day: 0 }",
+        "out_of_range",
+        ByBoth,
+        "5:30: writes_per_day is 0, not a whole number from 1 to 1000000000; write writes_per_day: 1 or more",
+    ),
+    (
+        "",
+        "guard: { confirm_above: 2.5 }",
+        "out_of_range",
+        ByBoth,
+        "5:29: confirm_above is 2.5, not a whole number from 0 to 100000; write confirm_above: 2",
+    ),
+    (
+        "",
+        "guard: { objects: [Contact] }",
+        "wrong_type",
+        ByBoth,
+        "5:23: objects is a list, not a mapping; write objects: { read: [Account, Contact], write: [Contact] }",
+    ),
+    (
+        "",
+        "guard: { objects: { reads: [Contact] } }",
+        "unknown_key",
+        ByBoth,
+        r#"5:25: what may be read and written has no key "reads"; write read"#,
+    ),
+    (
+        "",
+        "guard: { objects: { read: Contact } }",
+        "wrong_type",
+        ByBoth,
+        "5:31: read is a text, not a list; write read: [Contact]",
+    ),
+    (
+        "",
+        "guard: { objects: { read: [Account Contact] } }",
+        "api_name",
+        ByBoth,
+        r#"5:32: "Account Contact" is no API name of an object or a field; write it as in Setup > Object Manager, such as Contact, Email or Level__c"#,
+    ),
+    (
+        "",
+        "guard: { objects: { read: [Contact, contact] } }",
+        "duplicate_entry",
+        ByReader,
+        r#"5:41: read has "contact" twice: upper and lower case are the same; leave one of them out"#,
+    ),
+    (
+        "",
+        "guard: { fields: { Contact.Name: { read: [Id] } } }",
+        "api_name",
+        ByBoth,
+        r#"5:24: "Contact.Name" is no API name of an object or a field; write it as in Setup > Object Manager, such as Contact, Email or Level__c"#,
+    ),
+    (
+        "",
+        "guard: { fields: { Contact: [Email] } }",
+        "wrong_type",
+        ByBoth,
+        "5:33: Contact is a list, not a mapping; write Contact: { read: [Name], write: [Name] }",
+    ),
+    (
+        "",
+        "guard: { fields: { Contact: { read: [Account.Name] } } }",
+        "api_name",
+        ByBoth,
+        r#"5:42: "Account.Name" is no API name of an object or a field; write it as in Setup > Object Manager, such as Contact, Email or Level__c"#,
+    ),
+    (
+        "",
+        "guard: { fields: { Contact: {}, contact: {} } }",
+        "duplicate_entry",
+        ByReader,
+        r#"5:37: fields has "contact" twice: upper and lower case are the same; leave one of them out"#,
+    ),
+    (
+        "",
+        "guard: { objects: { read: [Contact], write: [] }, fields: { Kontakt: { read: [Email] } } }",
+        "guard_object_unknown",
+        ByReader,
+        "5:65: fields names Kontakt, which objects allows neither to read nor to write; write an object of objects, or leave it out",
+    ),
+];
+
 fn cases() -> Vec<(String, &'static str, Refused, &'static str)> {
     let mut cases = large();
-    for (base, indent, changes) in [("", "", FILES), (SERVER, "    ", SERVERS), (LOOKUP, "        ", LOOKUPS)] {
+    for (base, indent, changes) in
+        [("", "", FILES), (SERVER, "    ", SERVERS), (LOOKUP, "        ", LOOKUPS), (CRM, "    ", CRMS)]
+    {
         cases.extend(changes.iter().map(|(from, to, code, refused, said)| {
             assert!(base.contains(from), "{from}");
             let text = if from.is_empty() { format!("{base}{indent}{to}\n") } else { base.replacen(from, to, 1) };

@@ -79,6 +79,9 @@ const PIECES: &[&str] = &[
     "$",
     "(?:",
     "limits: {burst: 1}",
+    "org: a",
+    "executeQuery",
+    "guard: {fields: {a: {}}}",
 ];
 
 fn is_sound(text: &str, problems: &[Problem]) -> Result<(), TestCaseError> {

@@ -1,12 +1,13 @@
 //! What is printed is read as the same servers.
 
-use catalogue::Lookup;
 use catalogue::lookup::{Argument, Condition, Order, Return, Sort, ValueType};
+use catalogue::{Lookup, SalesforceTool};
 use indexmap::IndexMap;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use registry::guard::{Access, Guard};
 use registry::server::{Limits, LogLevel, Period, Rate, Server, ServerName, Timeout, ToolDefinition};
 use serde_json::Value;
 
@@ -124,6 +125,31 @@ fn rate() -> impl Strategy<Value = Rate> {
         .prop_map(|(count, period)| Rate { count, period })
 }
 
+/// Names that differ by more than case.
+const API_NAMES: &[&str] = &["Account", "Contact", "Level__c", "E_1", "x"];
+
+fn access() -> impl Strategy<Value = Access> {
+    let names = || {
+        let some = prop::sample::subsequence(API_NAMES, 0..=API_NAMES.len());
+        option::of(some.prop_map(|names| names.into_iter().map(str::to_owned).collect::<Vec<_>>()))
+    };
+    (names(), names()).prop_map(|(read, write)| Access { read, write })
+}
+
+fn guard() -> impl Strategy<Value = Guard> {
+    let sizes = (1..=200_usize, 1_000..=1_000_000_usize, option::of(1..=1_000_000_000_u32), 0..=100_000_usize);
+    let fields = vec((select(API_NAMES), access()), 0..3);
+    (access(), fields, any::<bool>(), any::<bool>(), sizes).prop_map(|(objects, fields, deletes, dry_run, sizes)| {
+        let (max_rows, max_bytes, writes_per_day, confirm_above) = sizes;
+        let names = |names: &Option<Vec<String>>, name: &str| {
+            names.as_ref().is_none_or(|names| names.iter().any(|other| other == name))
+        };
+        let fields = fields.into_iter().filter(|(name, _)| names(&objects.read, name) || names(&objects.write, name));
+        let fields = fields.map(|(name, access)| (name.to_owned(), access)).collect();
+        Guard { fields, objects, deletes, dry_run, max_rows, max_bytes, writes_per_day, confirm_above }
+    })
+}
+
 fn server() -> impl Strategy<Value = Server> {
     let tools = (vec(lookup(), 0..4), any::<bool>()).prop_map(|(lookups, shipped)| {
         let mut tools: IndexMap<String, ToolDefinition> = IndexMap::new();
@@ -149,9 +175,18 @@ fn server() -> impl Strategy<Value = Server> {
         option::of("[^\\p{Cc}\\p{Z}\\u{feff}][^\\p{Cc}]{0,20}\n\n [^\\p{Cc}]{0,20}"),
     );
     let levels = select(&[LogLevel::Off, LogLevel::Calls, LogLevel::Arguments, LogLevel::Results][..]);
-    (texts, any::<bool>(), 1..=Timeout::MAX_SECONDS, tools, limits, levels).prop_map(
-        |(texts, production, timeout, tools, limits, log)| {
+    let org = option::of(("[a-z][a-z0-9-]{0,39}", select(&SalesforceTool::ALL[..]), guard()));
+    (texts, any::<bool>(), 1..=Timeout::MAX_SECONDS, tools, limits, levels, org).prop_map(
+        |(texts, production, timeout, mut tools, limits, log, org)| {
             let (name, title, description, instructions) = texts;
+            tools.retain(|tool| SalesforceTool::named(tool.name()).is_none());
+            let (org, guard) = match org {
+                Some((org, tool, guard)) => {
+                    tools.push(ToolDefinition::Shipped(tool.name().to_owned()));
+                    (Some(org), guard)
+                }
+                None => (None, Guard::default()),
+            };
             let (per_client, burst, per_tool, per_server, per_day) = limits;
             let per_tool =
                 per_tool.into_iter().map(|(tool, rate)| (tools[tool.index(tools.len())].name().to_owned(), rate));
@@ -167,6 +202,8 @@ fn server() -> impl Strategy<Value = Server> {
                 timeout: Timeout::from_seconds(timeout).unwrap(),
                 limits: Limits { per_client, burst, per_tool: per_tool.collect(), per_server, per_day },
                 tools,
+                org,
+                guard,
                 log,
             }
         },

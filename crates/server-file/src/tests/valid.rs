@@ -1,8 +1,8 @@
 //! Files that are right.
 
-use catalogue::Lookup;
 use catalogue::lookup::{Condition, Order, ValueType};
 use catalogue::shipped::shipped;
+use catalogue::{Lookup, SalesforceTool};
 use registry::server::{LogLevel, Rate, Server, ServerName, ToolDefinition};
 use serde_json::{Value, json};
 
@@ -110,6 +110,23 @@ fn the_file_of_the_documentation_is_read_as_it_stands() {
 }
 
 #[test]
+fn the_guard_of_a_server_is_read() {
+    let document = parse(
+        "servers: [{ name: crm, org: sales, tools: [executeQuery, salesforce_create_contact], guard: { objects: { read: \
+         [Account, Contact], write: [Contact] }, fields: { contact: { write: [Email, Level__c] } }, deletes: true, \
+         dry_run: true, max_rows: 1, max_bytes: 1000, writes_per_day: 5, confirm_above: 0 } }, { name: plain, org: \
+         a-1, tools: [getRecord], guard: {} }]",
+    );
+    let [crm, plain] = document.servers() else { panic!() };
+    let guard = &crm.guard;
+    assert_eq!((crm.org.as_deref(), plain.org.as_deref()), (Some("sales"), Some("a-1")));
+    assert!(guard.may_read("Account") && guard.may_write("Contact") && !guard.may_write("Account"));
+    assert!(guard.may_write_field("Contact", "level__c") && !guard.may_write_field("Contact", "Phone"));
+    assert!(guard.deletes && guard.dry_run && plain.guard.is_default());
+    assert_eq!((guard.max_rows, guard.max_bytes, guard.writes_per_day, guard.confirm_above), (1, 1_000, Some(5), 0));
+}
+
+#[test]
 fn what_is_not_written_has_its_default() {
     let document = parse("servers: [{ name: after-sales, tools: [get_order_status] }]");
     let expected = Server {
@@ -120,6 +137,8 @@ fn what_is_not_written_has_its_default() {
         production: false,
         timeout: registry::server::Timeout::from_seconds(20).unwrap(),
         tools: vec![ToolDefinition::Shipped("get_order_status".to_owned())],
+        org: None,
+        guard: registry::Guard::default(),
         limits: registry::server::Limits::default(),
         log: LogLevel::Calls,
     };
@@ -157,7 +176,8 @@ fn the_example_recreates_the_default_server() {
 fn what_the_example_comments_out_is_right_too() {
     let document = parse(&whole_example());
     let names: Vec<&str> = document.servers().iter().map(|server| server.name.as_str()).collect();
-    assert_eq!(names, ["default", "warranty", "shop"]);
+    assert_eq!(names, ["default", "warranty", "shop", "salesforce-read", "salesforce-write"]);
+    assert_eq!(document.servers()[3..], [Server::salesforce_read("demo"), Server::salesforce_write("demo")]);
     let ToolDefinition::Lookup(written) = &document.servers()[2].tools[0] else { panic!() };
     let of_shipped = shipped()[0].tool().unwrap();
     let tool = written.tool().unwrap();
@@ -238,13 +258,14 @@ fn files_that_are_right_fit_the_schema() {
 fn the_schema_is_one_and_lists_the_tools_that_ship() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     jsonschema::draft202012::meta::validate(&schema).unwrap();
-    assert_eq!(schema["$defs"]["tool"]["then"]["enum"], json!(shipped().map(|lookup| lookup.name)));
+    assert_eq!(schema["$defs"]["tool"]["then"]["anyOf"][0]["enum"], json!(shipped().map(|lookup| lookup.name)));
+    assert_eq!(schema["$defs"]["salesforceTool"]["enum"], json!(SalesforceTool::ALL.map(SalesforceTool::name)));
 }
 
 #[test]
 fn the_files_of_the_page_are_right() {
     let blocks: Vec<&str> = PAGE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     for text in blocks {
         parse(text);
         assert_eq!(schema_accepts(text), Some(true), "{text}");

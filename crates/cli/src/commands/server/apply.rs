@@ -1,15 +1,15 @@
 //! `northstar server apply` and `server diff`: from a definitions file to the registry.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use catalogue::Change;
 use clap::Args;
-use registry::{ClientChange, ClientId, ServerName};
+use registry::ServerName;
 use serde_json::{Value, json};
 
 use super::plan::{Outcome, Plan, resync};
-use super::{ask, audited, being_changed, public_url, read, refused, tables};
+use super::{ask, audited, being_changed, orgs, public_url, read, refused, tables};
 use crate::output::{self, Failure};
 use crate::place::{Kind, Open, Place};
 
@@ -109,32 +109,25 @@ fn after(written: &[&str], failure: Failure) -> Failure {
 }
 
 /// The demo client of a local run may call every server of it. Whether there is one that may call more now.
-async fn give_to_demo_client(open: &Open, servers: &[&ServerName]) -> Result<bool, Failure> {
-    const ATTEMPTS: u32 = 8;
+async fn give_to_demo_client(open: &Open, made: &[&ServerName]) -> Result<bool, Failure> {
     let Kind::Home(home) = &open.kind else { return Ok(false) };
-    let demo = home.home().demo().ok().and_then(|demo| ClientId::parse(&demo.client_id));
-    let Some(demo) = demo.filter(|_| !servers.is_empty()) else { return Ok(false) };
-    for attempt in 1..=ATTEMPTS {
-        let Some(before) = open.registry.client_now(&demo).await? else { return Ok(false) };
-        let mut all = before.servers.clone();
-        all.extend(servers.iter().filter(|name| !before.servers.contains(name)).map(|name| (*name).clone()));
-        if all == before.servers {
-            return Ok(true);
-        }
-        let client = before.changed(ClientChange { servers: Some(all), ..ClientChange::default() });
-        if open.registry.replace_client(&before, &client, None).await? {
-            return Ok(true);
-        }
-        tokio::time::sleep(Duration::from_millis(20) * attempt).await;
-    }
-    Ok(false)
+    let made: Vec<ServerName> = made.iter().map(|name| (*name).clone()).collect();
+    Ok(local::demo::give_servers(home, &made).await?)
 }
 
 impl Plans {
     /// # Errors
     /// The tables cannot answer what the file asks, or do not answer at all.
     async fn of(open: &Open, file: &Path, document: &server_file::Document) -> Result<Plans, Failure> {
-        let servers = tables::resolve(open, document).await?.map_err(|problems| refused(file, &problems))?;
+        let mut problems = orgs::check(open, document).await?;
+        let servers = tables::resolve(open, document).await?.unwrap_or_else(|found| {
+            problems.extend(found);
+            Vec::new()
+        });
+        if !problems.is_empty() {
+            problems.sort_by_key(|problem| problem.place);
+            return Err(refused(file, &problems));
+        }
         let left_alone = open.registry.servers().await?.into_iter().map(|server| server.name);
         let left_alone = left_alone.filter(|name| !servers.iter().any(|server| server.name == *name)).collect();
         let url = public_url(open);

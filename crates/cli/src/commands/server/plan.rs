@@ -3,7 +3,7 @@
 use catalogue::contract::{changes, row_changes};
 use catalogue::lookup::Lookup;
 use catalogue::shipped::shipped;
-use catalogue::{Change, Contract};
+use catalogue::{Change, Contract, SalesforceTool};
 use registry::{Server, ServerRecord, ToolDefinition};
 use serde_json::{Map, Value, json};
 
@@ -166,7 +166,10 @@ pub fn resync<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> 
 
 /// The contracts of a server's tools. A tool that this release does not know has none.
 pub fn contracts(server: &Server) -> Vec<Contract> {
-    let tools = server.tools.iter().filter_map(|tool| lookup(tool)?.tool().ok());
+    let tools = server.tools.iter().filter_map(|tool| match lookup(tool) {
+        Some(lookup) => lookup.tool().ok(),
+        None => Some(SalesforceTool::named(tool.name())?.tool()),
+    });
     tools.map(|tool| Contract::of(&tool)).collect()
 }
 
@@ -188,11 +191,13 @@ fn both<'a>(old: &'a Server, new: &'a Server) -> impl Iterator<Item = (Lookup, L
 
 fn settings_of(old: &Server, new: &Server) -> Vec<Setting> {
     let mut settings = Vec::new();
-    // Limits one by one, tools by what they are.
+    // Limits and guard one by one, tools by what they are.
     let (mut before, mut after) = (object(old), object(new));
     for server in [&mut before, &mut after] {
-        if let Some(Value::Object(limits)) = server.shift_remove("limits") {
-            server.extend(limits.into_iter().map(|(name, limit)| (format!("limits.{name}"), limit)));
+        for part in ["limits", "guard"] {
+            if let Some(Value::Object(values)) = server.shift_remove(part) {
+                server.extend(values.into_iter().map(|(name, value)| (format!("{part}.{name}"), value)));
+            }
         }
         server.shift_remove("tools");
     }
@@ -336,6 +341,30 @@ mod tests {
         );
         assert_eq!(changed.refused().len(), 1);
         assert_eq!(resync(&changed.tools).len(), 1, "each step once");
+    }
+
+    #[test]
+    fn salesforce_tools_have_contracts_and_their_guard_is_a_setting() {
+        let salesforce = |tools: &[&str], guard: Value| {
+            server(|new| {
+                new["tools"] = json!(tools);
+                new["org"] = json!("sales");
+                new["guard"] = guard;
+            })
+        };
+        let old = salesforce(&["executeQuery", "getRecord"], json!({ "objects": { "read": ["Contact"] } }));
+        let new = salesforce(&["executeQuery"], json!({ "objects": { "read": ["Account"] }, "max_rows": 50 }));
+        assert_eq!(contracts(&old).len(), 2);
+        let changed = plan(Some(old), new);
+        assert_eq!(
+            changed.lines()[1..],
+            [
+                "  guard.objects: read: Contact → read: Account",
+                "  guard.max_rows: 50, was not set",
+                "  getRecord: the tool is gone (breaking)",
+            ]
+        );
+        assert_eq!(changed.refused().len(), 1);
     }
 
     #[test]

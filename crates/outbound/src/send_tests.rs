@@ -1,0 +1,100 @@
+//! Requests to a server on this machine.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::{Answer, FetchError, Fetcher, Outgoing};
+
+const OK: &str = "HTTP/1.1 201 Created\r\nsforce-limit-info: api-usage=1/2\r\ncontent-length: 2\r\n\r\n{}";
+
+/// Answers one request with the bytes of `answer`; gives back what it was sent.
+async fn server(answer: &'static str) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"body") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        let (now, later) = answer.split_once("wait").unwrap_or((answer, ""));
+        stream.write_all(now.as_bytes()).await.unwrap();
+        if !later.is_empty() {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        String::from_utf8(request).unwrap()
+    });
+    (url, served)
+}
+
+fn outgoing(url: &str) -> Outgoing {
+    Outgoing {
+        method: "PATCH",
+        target: Fetcher::with_loopback(None).check(url).unwrap().with_path("/services?a=b").unwrap(),
+        headers: vec![("authorization", "Bearer t".to_owned())],
+        body: Bytes::from_static(b"body"),
+        max_bytes: 100,
+        timeout: Duration::from_secs(1),
+    }
+}
+
+async fn send(outgoing: Outgoing) -> Result<Answer, FetchError> {
+    Fetcher::with_loopback(None).send(outgoing).await
+}
+
+#[tokio::test]
+async fn a_request_has_its_method_headers_and_body_and_the_answer_its_status_and_headers() {
+    let (url, served) = server(OK).await;
+    let answer = send(outgoing(&url)).await.unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (201, &b"{}"[..]));
+    assert_eq!(answer.header("Sforce-Limit-Info"), Some("api-usage=1/2"));
+    let request = served.await.unwrap();
+    assert!(request.starts_with("PATCH /services?a=b HTTP/1.1\r\n"), "{request}");
+    for header in ["authorization: Bearer t", "content-length: 4", "user-agent: northstar"] {
+        assert!(request.contains(header), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_tells_whether_anything_was_sent() {
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let outcome = send(outgoing(&format!("http://{unused}"))).await;
+    assert!(matches!(outcome, Err(FetchError::Unreachable(_))), "nobody listens");
+    let broken_header = Outgoing { headers: vec![("a", "b\r\nc: d".to_owned())], ..outgoing("http://127.0.0.1:1") };
+    assert!(matches!(send(broken_header).await, Err(FetchError::Header)));
+
+    for (answer, name) in [
+        ("", "closed before the answer"),
+        ("HTTP/1.1 200 OK\r\n", "half a head"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", "half a body"),
+        ("SMTP", "no HTTP"),
+    ] {
+        let (url, _served) = server(answer).await;
+        let outcome = send(outgoing(&url)).await;
+        assert!(matches!(outcome, Err(FetchError::Interrupted(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_late_or_large_is_given_up() {
+    for answer in ["waitHTTP", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{wait}"] {
+        let start = Instant::now();
+        let (url, _served) = server(answer).await;
+        let outcome = send(Outgoing { timeout: Duration::from_millis(200), ..outgoing(&url) }).await;
+        assert!(matches!(outcome, Err(FetchError::TimedOut)));
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+    let (url, _served) = server(OK).await;
+    let outcome = send(Outgoing { max_bytes: 1, ..outgoing(&url) }).await;
+    assert!(matches!(outcome, Err(FetchError::TooLarge)));
+}
+
+#[tokio::test]
+async fn a_request_to_this_machine_leaves_only_by_the_local_switch() {
+    let outcome = Fetcher::new().send(outgoing("http://127.0.0.1:1")).await;
+    assert!(matches!(outcome, Err(FetchError::Url(_))));
+}
