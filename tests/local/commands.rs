@@ -75,7 +75,7 @@ fn call_ends_with_1_when_the_answer_is_no() {
     for (arguments, says) in [
         (&["get_order_status", "order_id=no-such-order"][..], "There is no order no-such-order."),
         (&["get_order_status"], "order_id is missing"),
-        (&["get_order_status", "order_id=1001", "colour=red"], "An argument is unknown"),
+        (&["get_order_status", "order_id=1001", "colour=red"], "colour is unknown; the arguments are order_id"),
         (&["get_order_status", "order_id=a b"], "order_id does not have the right form"),
         (&["get_order_status", "order_id="], "order_id does not have the right form"),
         (&["list_customer_orders", "customer_id=C-0001", "status=LOST"], "status is one of PENDING"),

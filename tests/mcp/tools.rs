@@ -202,7 +202,7 @@ async fn every_mistake_in_arguments_is_named_without_the_value() {
         json!({ "order_id": "' OR '1'='1" }),
         json!({ "order_id": "canary".repeat(11) }),
         json!({ "order_id": "canary".repeat(1_000) }),
-        json!({ "order_id": "1001", "canary": 1 }),
+        json!({ "order_id": "1001", "extra": "canary" }),
         json!({ "ORDER_ID": "1001" }),
     ] {
         let (code, sentence) = trouble(server, &token, "get_order_status", arguments).await;
@@ -223,8 +223,8 @@ async fn every_mistake_in_arguments_is_named_without_the_value() {
     invalid_arguments: order_id does not have the right form: Number of the order, exactly as on the order confirmation, for example 1001. Correct it and call again.
     invalid_arguments: order_id does not have the right form: Number of the order, exactly as on the order confirmation, for example 1001. Correct it and call again.
     invalid_arguments: order_id is too long. Correct it and call again.
-    invalid_arguments: An argument is unknown; the arguments are order_id. Correct it and call again.
-    invalid_arguments: An argument is unknown; the arguments are order_id. Correct it and call again.
+    invalid_arguments: extra is unknown; the arguments are order_id. Correct it and call again.
+    invalid_arguments: ORDER_ID is unknown; the arguments are order_id. Correct it and call again.
     invalid_arguments: status is one of PENDING, PROCESSING, SHIPPED, OUT_FOR_DELIVERY, DELIVERED, DELAYED, CANCELLED, RETURNED. Correct it and call again.
     ");
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "get_order_status" } });

@@ -20,9 +20,10 @@ impl Arguments {
     /// [`Trouble`] with code `invalid_arguments`, naming the first argument that is missing, unknown or wrong.
     pub fn check(values: Map<String, Value>, inputs: &[Input]) -> Result<Arguments, Trouble> {
         let wrong = |what: String| Trouble::new("invalid_arguments", format!("{what}. Correct it and call again."));
-        if values.keys().any(|name| !inputs.iter().any(|input| input.name == name.as_str())) {
+        if let Some(name) = values.keys().find(|name| !inputs.iter().any(|input| input.name == name.as_str())) {
+            let unknown = if is_plain(name) { name } else { "An argument" };
             let known: Vec<&str> = inputs.iter().map(|input| input.name.as_ref()).collect();
-            return Err(wrong(format!("An argument is unknown; the arguments are {}", known.join(", "))));
+            return Err(wrong(format!("{unknown} is unknown; the arguments are {}", known.join(", "))));
         }
         for input in inputs {
             match values.get(input.name.as_ref()) {
@@ -53,6 +54,11 @@ impl Arguments {
     pub fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
+}
+
+/// Whether a name that a caller made up may be said back: it could be one of an argument.
+fn is_plain(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -89,7 +95,8 @@ mod tests {
             (json!({ "order_id": "x1y2" }), "order_id does not have the right form"),
             (json!({ "order_id": "1\n" }), "order_id does not have the right form"),
             (json!({ "order_id": "1", "status": "LOST" }), "status is one of SHIPPED, DELIVERED"),
-            (json!({ "order_id": "1", "extra": "x1y2" }), "An argument is unknown"),
+            (json!({ "order_id": "1", "extra": "x1y2" }), "extra is unknown; the arguments are order_id, status"),
+            (json!({ "order_id": "1", "x1y2 <b>": 1 }), "An argument is unknown"),
             (json!({ "order_id": "9".repeat(5_000) }), "order_id is too long"),
             (json!({ "order_id": "1", "count": 1.5 }), "count is a whole number without quotes"),
             (json!({ "order_id": "1", "count": 18_446_744_073_709_551_615_u64 }), "count is a whole number"),
