@@ -14,7 +14,7 @@ from pathlib import Path
 TOOLS = Path(".tools/venv/bin").absolute()
 EVENTS = Path("events")
 # Those of Secrets Manager are no requests: tests/rotation sends them.
-FUNCTIONS = "token", "mcp"
+FUNCTIONS = "token", "mcp", "connect"
 
 # The first request to a function compiles it.
 FIRST_ANSWER, ANSWER, END = 1800, 60, 20

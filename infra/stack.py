@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEMPLATE = REPOSITORY / "infra/sam/template.yaml"
 SETTINGS = REPOSITORY / "infra/sam/samconfig.toml"
-FUNCTIONS = ["token", "mcp", "rotate"]
+FUNCTIONS = ["token", "mcp", "connect", "rotate"]
 # What a stack leaves behind, and the parameter that takes it up again.
 TABLES = {"ConfigTableName": "config", "StateTableName": "state", "OrdersTableName": "orders", "LoyaltyTableName": "loyalty"}
 SECRETS = {"SigningKeysSecretName": "signing-keys", "StateKeySecretName": "state-key"}
@@ -87,7 +87,7 @@ def first_settings(stack):
     region = ask("Region", boto3.Session().region_name or "us-east-1")
     built = [name for name in ("arm64", "x86_64") if built_for(name)]
     if not built:
-        raise Refused("there are no bootstraps of token, mcp and rotate in target/: make build says why")
+        raise Refused("there are no bootstraps of token, mcp, connect and rotate in target/: make build says why")
     parameters = {
         "Architecture": ask(f"Processor of the functions ({' or '.join(built)})", built[0]),
         "DomainName": ask("Host name that clients use, or nothing for the API's own"),
@@ -180,7 +180,7 @@ def deploy(stack):
     architecture = settings["parameters"].get("Architecture", "arm64")
     if not built_for(architecture):
         raise Refused(
-            f"there are no bootstraps of token, mcp and rotate for {architecture} in target/lambda-{architecture}: "
+            f"there are no bootstraps of token, mcp, connect and rotate for {architecture} in target/lambda-{architecture}: "
             f"make build says why, and Architecture in {SETTINGS.name} chooses another"
         )
     # Where the template looks for code.

@@ -4,7 +4,8 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use black_box::functions::{
-    BROKEN_EVENTS, MCP_EVENTS, TOKEN_EVENTS, assert_answer, assert_is_invalid_event, body, environment, is_order_1001,
+    BROKEN_EVENTS, CONNECT_EVENTS, MCP_EVENTS, TOKEN_EVENTS, assert_answer, assert_is_invalid_event, assert_is_page,
+    body, environment, is_order_1001,
 };
 use black_box::lambda::Lambda;
 use black_box::proxy::{Mode, Proxy};
@@ -48,10 +49,24 @@ async fn the_mcp_function_answers_every_event_of_its_folder() {
 }
 
 #[tokio::test]
+async fn the_connect_function_answers_every_event_of_its_folder_with_a_page() {
+    let server = shared();
+    assert_eq!(event_files("connect"), CONNECT_EVENTS.map(|(file, _, _)| file));
+    let lambda = Lambda::start("connect", server).await;
+    for (file, status, heading) in CONNECT_EVENTS {
+        let answer = lambda.invoke(&event(&format!("connect/{file}"), server, "")).await;
+        assert_is_page(file, &answer, status, heading);
+    }
+    assert_logged(&lambda, CONNECT_EVENTS.len());
+    // A ticket, a state, a code and a cookie are no less secret for being unknown.
+    assert!(!lambda.log().contains("AAAAAAAA"), "{}", lambda.log());
+}
+
+#[tokio::test]
 async fn a_broken_event_is_answered_400_and_the_next_event_is_fine() {
     let server = shared();
     let token = server.token().await;
-    for function in ["mcp", "token"] {
+    for function in ["mcp", "token", "connect"] {
         let lambda = Lambda::start(function, server).await;
         for (file, says) in BROKEN_EVENTS {
             let answer = lambda.invoke(&event(&format!("mcp/{file}"), server, &token)).await;
@@ -80,7 +95,7 @@ async fn a_missing_variable_stops_the_start_with_a_line_that_names_it() {
     ];
     let token = ["NORTHSTAR_SIGNING_KEYS"].as_slice();
     let mcp = ["NORTHSTAR_ORDERS_TABLE", "NORTHSTAR_LOYALTY_TABLE", "NORTHSTAR_STATE_KEY"].as_slice();
-    for (function, own) in [("token", token), ("mcp", mcp)] {
+    for (function, own) in [("token", token), ("mcp", mcp), ("connect", &[])] {
         for missing in common.iter().chain(own) {
             let mut without = environment(function, shared());
             without.retain(|(name, _)| name != missing);
@@ -93,7 +108,7 @@ async fn a_missing_variable_stops_the_start_with_a_line_that_names_it() {
 
 #[tokio::test]
 async fn a_wrong_public_url_stops_the_start() {
-    for function in ["token", "mcp"] {
+    for function in ["token", "mcp", "connect"] {
         for wrong in ["https://mcp.example.com/", "http://mcp.example.com", "mcp.example.com"] {
             let mut environment = environment(function, shared());
             environment.retain(|(name, _)| *name != "NORTHSTAR_PUBLIC_URL");
@@ -198,6 +213,21 @@ async fn a_cold_mcp_function_before_a_silent_table_says_503_within_the_deadline_
 }
 
 #[tokio::test]
+async fn a_connect_function_without_dynamodb_says_503_on_its_page_and_recovers() {
+    let server = shared();
+    let proxy = Proxy::start(&server.dynamodb_url(), Mode::Gone);
+    let lambda = Lambda::start_behind("connect", server, &proxy.url).await;
+    for file in ["begin", "callback"] {
+        let answer = lambda.invoke(&event(&format!("connect/{file}"), server, "")).await;
+        assert_is_page(file, &answer, 503, "Try again in a moment");
+    }
+    proxy.set(Mode::Pass);
+    assert_well("connect", &lambda, server, "").await;
+    lambda.log_lines();
+    assert_eq!(lambda.reported(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_warm_token_function_without_dynamodb_still_serves_the_client_it_knows() {
     let server = shared();
     let proxy = Proxy::start(&server.dynamodb_url(), Mode::Pass);
@@ -268,7 +298,7 @@ async fn a_function_killed_in_the_midst_of_a_call_leaves_nothing_that_the_next_o
 async fn a_function_ends_when_the_runtime_api_goes_away() {
     let server = shared();
     let token = server.token().await;
-    for function in ["token", "mcp"] {
+    for function in ["token", "mcp", "connect"] {
         let mut lambda = Lambda::start(function, server).await;
         assert_well(function, &lambda, server, &token).await;
         lambda.end_runtime_api();
@@ -279,9 +309,13 @@ async fn a_function_ends_when_the_runtime_api_goes_away() {
 
 /// An ordinary request is answered.
 async fn assert_well(function: &str, lambda: &Lambda, server: &Server, access_token: &str) {
-    let file = if function == "token" { "token/post_with_secret_in_body" } else { "mcp/tools_call_get_order_status" };
+    let (file, status) = match function {
+        "token" => ("token/post_with_secret_in_body", 200),
+        "connect" => ("connect/begin", 403),
+        _ => ("mcp/tools_call_get_order_status", 200),
+    };
     let answer = lambda.invoke(&event(file, server, access_token)).await;
-    assert_answer(file, &answer, 200);
+    assert_answer(file, &answer, status);
     if function == "mcp" {
         is_order_1001(&body(&answer));
     }

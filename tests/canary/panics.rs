@@ -46,6 +46,7 @@ pub async fn tools_panic(run: &Run, server: &Server) {
         timeout: Timeout::from_seconds(1).unwrap(),
         org: None,
         guard: registry::Guard::default(),
+        upstreams: Vec::new(),
         limits: Limits::default(),
         log: LogLevel::Calls,
     };
@@ -94,6 +95,7 @@ fn tools() -> Catalogue {
             outputs: Vec::new(),
             annotations: Annotations::READ,
             scope: Scope::Read,
+            foreign: None,
         };
         ServedTool::built_in(tool, run)
     };

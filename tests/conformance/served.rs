@@ -52,6 +52,7 @@ pub async fn fixture() -> Served<(OpenHome, TempDir)> {
         state_key: STATE_KEY.to_owned(),
         sealing_keys: oauth_client::SealingKeys::Local(open.secrets.clone()),
         outbound: outbound::Fetcher::with_loopback(None),
+        upstream_outbound: outbound::Fetcher::new(),
         secrets: open.secrets.clone(),
         aws: AwsClients::new(&AwsSettings::local(open.store_url())),
     };

@@ -239,6 +239,7 @@ impl Function {
             timeout: Timeout::from_seconds(timeout).unwrap(),
             org: None,
             guard: registry::Guard::default(),
+            upstreams: Vec::new(),
             limits: Limits::default(),
             log: LogLevel::Calls,
         };
@@ -266,6 +267,7 @@ impl Function {
             state_key: STATE_KEY.to_owned(),
             sealing_keys: oauth_client::SealingKeys::Local(Secrets::File(server.home().join("secrets.json"))),
             outbound: outbound::Fetcher::with_loopback(None),
+            upstream_outbound: outbound::Fetcher::new(),
             secrets: Secrets::File(server.home().join("secrets.json")),
             aws: AwsClients::new(&AwsSettings::local(dynamodb_url)),
         };
@@ -372,6 +374,7 @@ fn tool(name: &'static str, run: BuiltIn) -> ServedTool {
         outputs: vec![Output::new("answer", OutputType::Text, "The answer")],
         annotations: Annotations::READ,
         scope: Scope::Read,
+        foreign: None,
     };
     ServedTool::built_in(tool, run)
 }

@@ -38,7 +38,7 @@ def for_ministack(template, endpoints, rotate_url, overrides):
     1. Resources of UNKNOWN types are left out, and the update policies that name them.
     2. Each function calls AWS at `endpoints[function]`, where its calls are recorded.
     3. rotate reaches the token endpoint at `rotate_url`: there is no DNS here for the stack's own name.
-    4. token and mcp get the variables of `overrides`: none, but in test_black_box.py.
+    4. What requests reach gets the variables of `overrides`: none, but in test_black_box.py.
     5. A condition that joins a list to see whether it is empty looks at the list itself: ministack joins nothing there, and
        has the list as it was written.
     """
@@ -55,7 +55,7 @@ def for_ministack(template, endpoints, rotate_url, overrides):
         variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = endpoints[function]
         variables["AWS_ENDPOINT_URL_KMS"] = endpoints[function]
     resources["RotateFunction"]["Properties"]["Environment"]["Variables"]["NORTHSTAR_PUBLIC_URL"] = rotate_url
-    for function in ("token", "mcp"):
+    for function in ("token", "mcp", "connect"):
         resources[logical_id(function)]["Properties"]["Environment"]["Variables"] |= overrides
     return template
 

@@ -17,7 +17,7 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)
 REPOSITORY = Path(__file__).resolve().parents[2]
 TEMPLATE = REPOSITORY / "infra/sam/template.yaml"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-FUNCTIONS = ["token", "mcp", "rotate"]
+FUNCTIONS = ["token", "mcp", "connect", "rotate"]
 REGION = "us-east-1"
 
 

@@ -6,6 +6,7 @@ import copy
 import json
 import time
 import unittest
+import urllib.parse
 import uuid
 from pathlib import Path
 
@@ -124,7 +125,7 @@ class Requests(unittest.TestCase):
     def test_every_route_is_answered_by_a_function(self):
         for name, caller in self.callers():
             for route in of_type(WORLD.template, "AWS::ApiGatewayV2::Route").values():
-                path = route["Properties"]["RouteKey"].removeprefix("ANY ").replace("{server}", "nobody")
+                path = route["Properties"]["RouteKey"].removeprefix("ANY ").replace("{server}", "nobody").replace("{upstream}", "nobody")
                 with self.subTest(name, path=path):
                     _, headers, content = caller.stack.request("GET", path, host=caller.host)
                     # Those of API Gateway are {"message": …}, and say nothing of caching.
@@ -220,7 +221,7 @@ class Resources(unittest.TestCase):
             self.assertEqual(known["LoggingConfig"]["SystemLogLevel"], "WARN")
             self.assertEqual(known["LoggingConfig"]["LogGroup"], self.stack.physical_id(logical_id(function, "Logs")))
             self.assertEqual(known["Environment"]["Variables"]["NORTHSTAR_CONFIG_TABLE"], self.stack.outputs["ConfigTableName"])
-        for function in ("token", "mcp"):
+        for function in ("token", "mcp", "connect"):
             name = f"{self.stack.name}-{function}"
             alias = functions.get_alias(FunctionName=name, Name="live")
             self.assertIn(alias["FunctionVersion"], [each["Version"] for each in functions.list_versions_by_function(FunctionName=name)["Versions"]])
@@ -275,10 +276,10 @@ class Resources(unittest.TestCase):
             self.assertEqual((known["ProtocolType"], known["DisableExecuteApiEndpoint"]), ("HTTP", domain))
         api_id = self.stack.outputs["ApiId"]
         integrations = {each["IntegrationId"]: each for each in api.get_integrations(ApiId=api_id)["Items"]}
-        for function in ("token", "mcp"):
+        for function in ("token", "mcp", "connect"):
             known = integrations[self.stack.physical_id(logical_id(function, "Integration"))]
             self.assertTrue(known["IntegrationUri"].endswith(f":{self.stack.name}-{function}:live"), known["IntegrationUri"])
-            self.assertEqual(known["ResponseParameters"].keys(), {"401", "403"})
+            self.assertEqual(known.get("ResponseParameters", {}).keys(), set() if function == "connect" else {"401", "403"})
         wanted = {each["Properties"]["RouteKey"] for each in of_type(WORLD.template, "AWS::ApiGatewayV2::Route").values()}
         routes = api.get_routes(ApiId=api_id, MaxResults="100")["Items"]
         self.assertEqual({each["RouteKey"] for each in routes}, wanted)
@@ -320,7 +321,8 @@ class Resources(unittest.TestCase):
     def test_alarms(self):
         cloudwatch, sns = self.client("cloudwatch"), self.client("sns")
         topic = self.stack.outputs["AlarmTopicArn"]
-        known = {each["AlarmName"]: each for each in cloudwatch.describe_alarms()["MetricAlarms"]}
+        pages = cloudwatch.get_paginator("describe_alarms").paginate()
+        known = {each["AlarmName"]: each for page in pages for each in page["MetricAlarms"]}
         for name, alarm in self.each("AWS::CloudWatch::Alarm").items():
             self.assertEqual(known[alarm]["AlarmActions"], [topic])
             self.assertEqual(known[alarm]["MetricName"], self.properties(name)["MetricName"])
@@ -359,6 +361,108 @@ def use_orgs(stack):
         caller = Caller(stack, client, path=f"/mcp/{name}")
         result = caller.result(caller.token(), "getOrganizationLimits")
         assert result["isError"], result
+
+
+AUTHORIZATION_SERVER = "https://login.nobody.invalid.example.com"
+UPSTREAM_SERVERS = """
+servers:
+  - { name: consented, tools: [get_order_status], upstreams: [{ name: consented }] }
+  - { name: fixed, tools: [get_order_status], upstreams: [{ name: fixed }] }
+"""
+
+
+def add_upstream(stack, name, *options, input=""):
+    stack.command("upstream", "add", name, "--url", f"https://{name}.nobody.invalid.example.com/mcp", *options, input=input)
+
+
+def begin_consent(stack, name):
+    """The operator's link, opened in a browser: what it is answered, with the parameters for the authorization server and the
+    cookie of the browser."""
+    link = urllib.parse.urlsplit(json.loads(stack.command("upstream", "connect", name, "--json"))["link"])
+    status, headers, content = stack.request("GET", f"{link.path}?{link.query}", host=link.hostname)
+    again = stack.request("GET", f"{link.path}?{link.query}", host=link.hostname)
+    parameters = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(headers.get("location", "")).query))
+    cookie = headers.get("set-cookie", "").split(";")[0]
+    return {"status": status, "headers": headers, "content": content, "again": again, "parameters": parameters, "cookie": cookie}
+
+
+def come_back(stack, **parameters):
+    """The browser comes back from the authorization server, with its cookie: status and content of the answer. As API Gateway
+    would invoke the function: ministack's leaves a request's cookies out of the event's list of them."""
+    cookie, path = parameters.pop("cookie"), "/connect/consented"
+    event = {
+        "version": "2.0", "routeKey": "ANY /connect/{upstream}", "rawPath": path, "rawQueryString": urllib.parse.urlencode(parameters),
+        "cookies": [cookie] if cookie else [], "headers": {"host": stack.host}, "isBase64Encoded": False,
+        "requestContext": {"http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}, "requestId": "JKJaXmPLvHcESHA="},
+    }
+    invoked = stack.ministack.client("lambda").invoke(FunctionName=f"{stack.name}-connect:live", Payload=json.dumps(event))
+    answer = json.loads(invoked["Payload"].read())
+    return answer["statusCode"], answer["body"]
+
+
+def use_upstreams(stack):
+    """A consent as far as it goes without an authorization server, and calls of tools of upstreams where nobody answers."""
+    endpoints = {name: f"{AUTHORIZATION_SERVER}/{name}" for name in ("authorize", "token", "revoke")}
+    settings = ["--issuer", AUTHORIZATION_SERVER, "--client-id", "client", "--scope", "read", "--client-auth", "post"]
+    for name, url in endpoints.items():
+        settings += [f"--{name}-url", url]
+    add_upstream(stack, "consented", *settings, input="client-secret\n")
+    add_upstream(stack, "fixed", "--auth", "bearer", input="bearer-token\n")
+
+    consent = begin_consent(stack, "consented")
+    state = consent["parameters"].get("state", "")
+    consent["ended"] = come_back(stack, state=state, code="a-code", iss=AUTHORIZATION_SERVER, cookie=consent["cookie"])
+    consent["ended_again"] = come_back(stack, state=state, code="a-code", iss=AUTHORIZATION_SERVER, cookie=consent["cookie"])
+    other = begin_consent(stack, "consented")
+    consent["other_browser"] = come_back(stack, state=other["parameters"].get("state", ""), code="a-code", cookie="")
+    return consent
+
+
+def call_upstreams(stack):
+    """Calls a tool of each upstream, as if it had been accepted: of the one there is no grant, the other does not answer."""
+    dynamodb = stack.ministack.client("dynamodb")
+    tool = {
+        "name": "read", "title": "Read", "description": "Reads.", "input_schema": {"type": "object"},
+        "read_only": True, "destructive": False, "idempotent": True, "open_world": True, "hash": "0" * 24,
+    }
+    outcomes = {}
+    for name in ("consented", "fixed"):
+        tools = json.dumps({"tools": [tool], "accepted_at": 1})
+        item = {"pk": f"CONNECTION#{name}", "sk": "TOOLS", "tools": tools}
+        dynamodb.put_item(TableName=stack.outputs["ConfigTableName"], Item={key: {"S": value} for key, value in item.items()})
+        # As if somebody had just looked: the tool is as it was accepted.
+        seen = {
+            "pk": {"S": f"UPSTREAM#{name}"}, "sk": {"S": "SEEN"}, "checked_at": {"N": str(int(time.time()))},
+            "hashes": {"M": {"read": {"S": tool["hash"]}}},
+        }
+        dynamodb.put_item(TableName=stack.outputs["StateTableName"], Item=seen)
+    file = Path(stack.ministack.folder.name, "upstreams.yaml")
+    file.write_text(UPSTREAM_SERVERS)
+    stack.command("server", "apply", str(file))
+    for name in ("consented", "fixed"):
+        client = json.loads(stack.command("client", "create", f"{name}-agent", "--server", name, "--json"))
+        caller = Caller(stack, client, path=f"/mcp/{name}")
+        result = caller.result(caller.token(), "read")
+        assert result["isError"], result
+        outcomes[name] = result["_meta"]["northstar/code"]
+    return outcomes
+
+
+def lines_of(stack, function):
+    """What a function has written into its log group."""
+    logs = stack.ministack.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=stack.physical_id(logical_id(function, "Logs")))
+    return [json.loads(line) for page in pages for event in page["events"] for line in event["message"].splitlines() if line.startswith("{")]
+
+
+def with_an_upstream_that_answers(stack):
+    """What is called beside that when an authorization server gives tokens for a code, and an upstream lists its tools: the
+    end of functions/connect/src/callback.rs, crates/oauth-client/src/grants.rs, crates/upstream/src/seen.rs. Neither can be
+    ours, as with an org."""
+    table = f"arn:aws:dynamodb:us-east-1:000000000000:table/{stack.outputs['StateTableName']}"
+    connect = [iam.Call(f"dynamodb:{action}", table, "GRANT#consented") for action in ("GetItem", "PutItem", "DeleteItem")]
+    connect.append(iam.Call("kms:GenerateDataKey", stack.outputs["GrantKeyArn"], connection="consented"))
+    return {"connect": connect, "mcp": [iam.Call("dynamodb:PutItem", table, "UPSTREAM#fixed")]}
 
 
 def with_an_org_that_answers(stack):
@@ -426,10 +530,48 @@ class Roles(unittest.TestCase):
             assert caller.form("/token", fields)[0] == 401
 
         use_orgs(stack)
+        cls.consent = use_upstreams(stack)
+        cls.outcomes = call_upstreams(stack)
 
         cls.policies = {function: stack.policy(function) for function in FUNCTIONS}
         cls.calls = {function: set(stack.calls_of(function)) for function in FUNCTIONS}
+        cls.seen = {function: set(calls) for function, calls in cls.calls.items()}
         cls.calls["mcp"] |= set(with_an_org_that_answers(stack))
+        for function, calls in with_an_upstream_that_answers(stack).items():
+            cls.calls[function] |= set(calls)
+
+    def test_a_consent_goes_to_the_authorization_server_and_its_link_works_once(self):
+        consent, parameters = self.consent, self.consent["parameters"]
+        self.assertEqual(consent["status"], 303, consent["content"])
+        self.assertTrue(consent["headers"]["location"].startswith(f"{AUTHORIZATION_SERVER}/authorize?"))
+        self.assertEqual(parameters["redirect_uri"], f"{self.stack.outputs['PublicUrl']}/connect/consented")
+        self.assertEqual((parameters["client_id"], parameters["code_challenge_method"]), ("client", "S256"))
+        self.assertEqual(parameters["resource"], "https://consented.nobody.invalid.example.com/mcp")
+        self.assertTrue(consent["cookie"].startswith("__Host-northstar-connect="), consent["headers"])
+        status, headers, content = consent["again"]
+        self.assertEqual(status, 403, content)
+        self.assertIn("text/html", headers["content-type"])
+
+    def test_a_callback_gets_as_far_as_the_exchange(self):
+        # Nobody is at the token endpoint: what is between is passed, the state is used up, and the browser is the same.
+        self.assertEqual([self.consent[name][0] for name in ("ended", "ended_again", "other_browser")], [502, 400, 403])
+        self.assertIn("The authorization server does not answer", self.consent["ended"][1])
+        connect = self.seen["connect"]
+        called = {(call.action, (call.leading_key or "").split("#")[0]) for call in connect}
+        self.assertLessEqual(
+            {("dynamodb:DeleteItem", "TICKET"), ("dynamodb:PutItem", "CONSENT"), ("dynamodb:DeleteItem", "CONSENT"),
+             ("dynamodb:GetItem", "CONNECTION"), ("secretsmanager:GetSecretValue", "")},
+            called,
+        )
+
+    def test_trouble_of_others_counts_as_no_failure_of_ours(self):
+        lines = [line for function in ("mcp", "connect") for line in lines_of(self.stack, function)]
+        self.assertEqual([line for line in lines if line["level"] == "ERROR"], [])
+        others = {line["outcome"] for line in lines if line["level"] == "WARN"}
+        self.assertLessEqual({"consent_server_unavailable", "upstream_unavailable", "authorization_server_unavailable"}, others)
+
+    def test_calls_of_upstreams_say_what_is_missing(self):
+        self.assertEqual(self.outcomes, {"consented": "connection_not_connected", "fixed": "upstream_unavailable"})
 
     def test_a_secret_in_use_is_not_rotated_again(self):
         self.assertEqual(self.second_rotation["errorType"], "rotation_refused")

@@ -12,7 +12,9 @@ from iam import platform_findings
 from template import FUNCTIONS, REGION, REPOSITORY, TEMPLATE, load, logical_id, of_type, translate
 
 TOOLS = REPOSITORY / ".tools/sam/bin"
-SERVING = ["token", "mcp"]
+SERVING = ["token", "mcp", "connect"]
+# Those that challenge a client.
+CHALLENGING = ["token", "mcp"]
 
 
 def run(program, *arguments):
@@ -37,7 +39,7 @@ def routes(template):
     """The local run and the stack have the same routes, to the same functions."""
     text = (REPOSITORY / "crates/local/src/serve.rs").read_text()
     local = {(key, function.lower()) for key, function in re.findall(r'\("(ANY [^"]+)", Function::(\w+)\)', text)}
-    targets = {"integrations/${TokenIntegration}": "token", "integrations/${McpIntegration}": "mcp"}
+    targets = {f"integrations/${{{logical_id(function, 'Integration')}}}": function for function in SERVING}
     stack = {
         (each["Properties"]["RouteKey"], targets[each["Properties"]["Target"]["Fn::Sub"]])
         for each in of_type(template, "AWS::ApiGatewayV2::Route").values()
@@ -58,6 +60,10 @@ def integrations(template):
             found.append(f"{function}: the API may not invoke the alias")
         if "${HttpApi}" not in permission["SourceArn"]["Fn::Sub"]:
             found.append(f"{function}: any API may invoke it")
+        if function not in CHALLENGING:
+            if "ResponseParameters" in integration:
+                found.append(f"{function}: maps a challenge that it never sends")
+            continue
         condition, mapped, otherwise = integration["ResponseParameters"]["Fn::If"]
         header = {"Destination": "overwrite:header.WWW-Authenticate", "Source": "$response.header.northstar-challenge"}
         if condition != "MapsChallengeHeader" or otherwise != {"Ref": "AWS::NoValue"}:
@@ -74,7 +80,7 @@ def throttling(template):
     if settings["DefaultRouteSettings"] != wanted:
         found.append("routes without a setting of their own are not throttled")
     tighter = {"ThrottlingRateLimit": {"Ref": "TokenRateLimit"}, "ThrottlingBurstLimit": {"Ref": "TokenBurstLimit"}}
-    if settings["RouteSettings"] != {f"ANY /{path}": tighter for path in ("token", "revoke", "introspect")}:
+    if settings["RouteSettings"] != {f"ANY /{path}": tighter for path in ("token", "revoke", "introspect", "connect/{upstream}")}:
         found.append("secrets can be guessed as fast as tools can be called")
     return found
 
@@ -98,7 +104,7 @@ def functions(template):
         if template["Resources"][logical_id(function, "Logs")]["Properties"].get("RetentionInDays") != {"Ref": "LogRetentionDays"}:
             found.append(f"{function}: log lines are kept for ever")
     defaults = {name: each.get("Default") for name, each in template["Parameters"].items()}
-    if (defaults["Architecture"], defaults["TokenConcurrency"], defaults["McpConcurrency"]) != ("arm64", -1, -1):
+    if [defaults[name] for name in ("Architecture", "TokenConcurrency", "McpConcurrency", "ConnectConcurrency")] != ["arm64", -1, -1, -1]:
         found.append("arm64 without reserved concurrency is not the default")
     return found
 
@@ -243,9 +249,10 @@ def alarms(template):
     metrics = {each["Properties"]["MetricTransformations"][0]["MetricName"] for each in of_type(template, "AWS::Logs::MetricFilter").values()}
     used = {each["Properties"]["MetricName"] for each in every.values() if each["Properties"]["Namespace"] != "AWS/Lambda"}
     found += [f"an alarm on {name}, which nothing makes" for name in used - metrics]
-    wanted = {("AWS/Lambda", metric, function) for metric in ("Errors", "Throttles", "Duration") for function in SERVING}
-    wanted |= {("AWS/Lambda", "Errors", "rotate")}
-    wanted |= {("own", metric, None) for metric in ("TokenFailures", "McpFailures", "WrongSecrets", "StaleValues", "LimiterUnavailable", "ConnectionsNeedAttention", "RotationsRefused")}
+    wanted = {("AWS/Lambda", metric, function) for metric in ("Errors", "Throttles") for function in SERVING}
+    # How long connect takes is up to the authorization servers of others.
+    wanted |= {("AWS/Lambda", "Errors", "rotate"), ("AWS/Lambda", "Duration", "token"), ("AWS/Lambda", "Duration", "mcp")}
+    wanted |= {("own", metric, None) for metric in ("TokenFailures", "McpFailures", "ConnectFailures", "WrongSecrets", "StaleValues", "LimiterUnavailable", "ConnectionsNeedAttention", "UpstreamToolsChanged", "RotationsRefused")}
     had = set()
     for each in every.values():
         properties = each["Properties"]
@@ -263,15 +270,36 @@ def metric_filters(template):
     found = []
     for name, each in of_type(template, "AWS::Logs::MetricFilter").items():
         pattern = each["Properties"]["FilterPattern"]
-        (field, value), = re.findall(r'^\{ \$\.(\w+)(?:\[[01]\])? (?:= "([\w*]+)"|>= 0) \}$', pattern)
-        if field not in fields:
-            found.append(f"{name}: no line has {field}")
+        for field, value in terms(pattern):
+            if field not in fields:
+                found.append(f"{name}: no line has {field}")
+            if field == "outcome" and value not in codes:
+                found.append(f"{name}: docs/errors.md has no {value}")
         transformation, = each["Properties"]["MetricTransformations"]
         used = {part.split("[")[0] for part in re.findall(r"\$\.([\w\[\]]+)", json.dumps(transformation))}
         found += [f"{name}: no line has {part}" for part in sorted(used - fields)]
-        if field == "outcome" and value not in codes:
-            found.append(f"{name}: docs/errors.md has no {value}")
     return found
+
+
+def terms(pattern):
+    """Field and value of each comparison in a filter pattern."""
+    inner, = re.findall(r"^\{ (.+) \}$", pattern)
+    for term in re.split(r" (?:&&|\|\|) ", inner):
+        (field, value), = re.findall(r'^\$\.(\w+)(?:\[[01]\])? (?:!?= "([\w*]+)"|>= 0)$', term)
+        yield field, value
+
+
+def failures(template):
+    """What rolls a deployment back is every line at ERROR, and nothing else; consents that are missing, and tools of upstreams
+    that have changed, have alarms that watch no deployment."""
+    wanted = {logical_id(function, "Failures"): (logical_id(function, "Logs"), '{ $.level = "ERROR" }') for function in SERVING}
+    wanted["ConnectionsNeedAttention"] = ("McpLogs", '{ $.outcome = "connection_needs_attention" || $.outcome = "connection_not_connected" }')
+    wanted["UpstreamToolsChanged"] = ("McpLogs", '{ $.outcome = "upstream_tool_changed" }')
+    known = {name: template["Resources"][name]["Properties"] for name in wanted}
+    return [
+        f"{name}: counts {known[name]['FilterPattern']} in {known[name]['LogGroupName']['Ref']}"
+        for name in wanted if (known[name]["LogGroupName"]["Ref"], known[name]["FilterPattern"]) != wanted[name]
+    ]
 
 
 def dashboard(template):
@@ -302,8 +330,8 @@ def custom_domain(template):
 # What `northstar --stack NAME` and infra/stack.py read.
 OUTPUTS = {
     "PublicUrl", "Region", "ApiId", "ConfigTableName", "StateTableName", "OrdersTableName", "LoyaltyTableName",
-    "SigningKeysSecretName", "StateKeySecretName", "ClientSecretPrefix", "ConnectionSecretPrefix", "GrantKeyArn", "TokenFunctionName", "McpFunctionName",
-    "RotateFunctionArn", "TokenLogGroupName", "McpLogGroupName", "RotateLogGroupName", "AlarmTopicArn", "DashboardUrl",
+    "SigningKeysSecretName", "StateKeySecretName", "ClientSecretPrefix", "ConnectionSecretPrefix", "GrantKeyArn", "TokenFunctionName", "McpFunctionName", "ConnectFunctionName",
+    "RotateFunctionArn", "TokenLogGroupName", "McpLogGroupName", "ConnectLogGroupName", "RotateLogGroupName", "AlarmTopicArn", "DashboardUrl",
 }
 
 
@@ -311,7 +339,7 @@ def outputs(template):
     return sorted(OUTPUTS - template["Outputs"].keys())
 
 
-CHECKS = [routes, integrations, throttling, functions, deployments, data, rotation, roles, lookups, parameter_groups, alarms, metric_filters, dashboard, custom_domain, outputs]
+CHECKS = [routes, integrations, throttling, functions, deployments, data, rotation, roles, lookups, parameter_groups, alarms, metric_filters, failures, dashboard, custom_domain, outputs]
 
 
 def put(path, value):
@@ -358,6 +386,7 @@ PLANTED = {
         put("McpIntegration/Properties/PayloadFormatVersion", "1.0"),
         put("TokenPermission/Properties/SourceArn", {"Fn::Sub": "arn:aws:execute-api:*:*:*"}),
         put("TokenIntegration/Properties/ResponseParameters/Fn::If/1/403", None),
+        put("ConnectIntegration/Properties/ResponseParameters", {}),
     ],
     throttling: [put("Stage/Properties/DefaultRouteSettings/ThrottlingRateLimit", 10_000), put("Stage/Properties/RouteSettings", {})],
     functions: [
@@ -391,7 +420,9 @@ PLANTED = {
         put("McpRole/Properties/Policies/0/PolicyDocument/Statement/5/Resource", "*"),
         put("RotateRole/Properties/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
         put("McpRole/Properties/ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
-        put("McpRole/Properties/Policies/0/PolicyDocument/Statement/13/Condition", None),
+        put("McpRole/Properties/Policies/0/PolicyDocument/Statement/14/Condition", None),
+        put("ConnectRole/Properties/Policies/0/PolicyDocument/Statement/6/Condition", None),
+        put("ConnectRole/Properties/Policies/0/PolicyDocument/Statement/3/Condition", None),
         put("McpRole/Properties/Path", "/"),
         put("McpRole/Properties/Policies/0/PolicyDocument/Statement/7/Fn::If/1/Action", "dynamodb:*"),
     ],
@@ -411,6 +442,12 @@ PLANTED = {
         put("ToolCalls/Properties/FilterPattern", '{ $.tool_name = "*" }'),
         put("WrongSecrets/Properties/FilterPattern", '{ $.outcome = "wrong_secret" }'),
         put("OrgRequests/Properties/MetricTransformations/0/MetricValue", "$.requests[0]"),
+    ],
+    failures: [
+        put("McpFailures/Properties/FilterPattern", '{ $.level != "INFO" }'),
+        put("ConnectFailures/Properties/LogGroupName", {"Ref": "McpLogs"}),
+        put("TokenFailures/Properties/FilterPattern", '{ $.level = "ERROR" && $.outcome != "stale_value" }'),
+        put("ConnectionsNeedAttention/Properties/FilterPattern", '{ $.outcome = "connection_needs_attention" }'),
     ],
     dashboard: [put("Dashboard/Properties/DashboardBody/Fn::Sub/0", '{"widgets": [}')],
     custom_domain: [put("HttpApi/Properties/DisableExecuteApiEndpoint", False), put("Domain/Properties/DomainNameConfigurations/0/SecurityPolicy", "TLS_1_0")],

@@ -151,7 +151,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
         &["stdio", "--fly"],
         &["audit", "tail", "--since", "yesterday"],
         &["audit", "tail", "-n", "-1"],
-        &["audit", "tail", "--fn", "connect"],
+        &["audit", "tail", "--fn", "orders"],
         &["audit", "tail", "--client", "a b"],
         &["audit", "tail", "--outcome", "\" || \""],
         &["client", "disable"],

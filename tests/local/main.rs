@@ -3,6 +3,7 @@
 mod audit;
 mod clients;
 mod commands;
+mod diagnosis;
 mod explain;
 mod import;
 mod live_servers;
@@ -10,6 +11,7 @@ mod orgs;
 mod serve;
 mod servers;
 mod stdio;
+mod upstreams;
 
 use std::io::Write;
 use std::path::Path;

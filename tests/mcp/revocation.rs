@@ -52,6 +52,7 @@ impl Resource {
             path: "/mcp".to_owned(),
             query: String::new(),
             headers: HeaderMap::from_iter([(http::header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())]),
+            cookies: Vec::new(),
             body: Bytes::new(),
             source_ip: "192.0.2.1".to_owned(),
             request_id: String::new(),
@@ -240,6 +241,7 @@ async fn a_function_that_cannot_read_the_list_lets_nobody_in_and_its_status_says
         state_key: STATE_KEY.to_owned(),
         sealing_keys: oauth_client::SealingKeys::Local(Home::new(server.home()).secrets()),
         outbound: outbound::Fetcher::with_loopback(None),
+        upstream_outbound: outbound::Fetcher::new(),
         secrets: Home::new(server.home()).secrets(),
         aws: AwsClients::new(&AwsSettings::local(server.dynamodb_url())),
     };

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use black_box::functions::{
-    BROKEN_EVENTS, MCP_EVENTS, TOKEN_EVENTS, assert_answer, assert_is_invalid_event, body, environment,
+    BROKEN_EVENTS, CONNECT_EVENTS, MCP_EVENTS, TOKEN_EVENTS, assert_answer, assert_is_invalid_event, assert_is_page,
+    body, environment,
 };
 use black_box::proxy::{Mode, Proxy};
 use black_box::{binary, event, repository, shared};
@@ -48,6 +49,16 @@ async fn the_mcp_function_answers_every_event_of_its_folder_under_the_emulator()
         let answer = emulator.invoke(&event(&format!("mcp/{file}"), server, &token)).await;
         assert_answer(file, &answer, status);
         check(server, &answer["headers"], body(&answer));
+    }
+}
+
+#[tokio::test]
+async fn the_connect_function_answers_every_event_of_its_folder_under_the_emulator() {
+    let server = shared();
+    let emulator = Emulator::start("connect", environment("connect", server), TIME).await;
+    for (file, status, heading) in CONNECT_EVENTS {
+        let answer = emulator.invoke(&event(&format!("connect/{file}"), server, "")).await;
+        assert_is_page(file, &answer, status, heading);
     }
 }
 

@@ -83,6 +83,10 @@ async fn a_job_that_is_not_started_writes_nothing_and_is_aborted() {
     refused(&world.call("createBulkJob", arguments("b")).await, "org_unreachable", "was aborted");
     world.standin.inject(Fault::once("PATCH", ingest, close()));
     refused(&world.call("createBulkJob", arguments("c")).await, "org_unreachable", "was aborted");
+    world.standin.inject(Fault::once("POST", "/services/data/jobs/query", close()));
+    let query = json!({ "operation": "query", "query": "SELECT Id FROM Lead" });
+    refused(&world.call("createBulkJob", query.clone()).await, "org_unreachable", "A retry may help.");
+    assert_eq!(world.answer("createBulkJob", query).await["state"], "UploadComplete");
     // Started, and only the answer was lost.
     world.standin.inject(Fault::once("PATCH", ingest, FaultKind::Close { after_effect: true }));
     let job = world.answer("createBulkJob", arguments("d")).await;
@@ -93,6 +97,20 @@ async fn a_job_that_is_not_started_writes_nothing_and_is_aborted() {
         "UploadComplete",
         "it had no effect before"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_may_have_begun_is_not_said_to_have_written_nothing() {
+    let world = World::start(Setup::default()).await;
+    let rows = json!([{ "LastName": "a", "Company": "C" }]);
+    let arguments = json!({ "operation": "insert", "object": "Lead", "rows": rows });
+    let ingest = "/services/data/jobs/ingest";
+    world.standin.inject(Fault::once("PATCH", ingest, FaultKind::Close { after_effect: true }));
+    for _ in 0..3 {
+        world.standin.inject(Fault::once("GET", ingest, FaultKind::Close { after_effect: false }));
+    }
+    refused(&world.call("createBulkJob", arguments.clone()).await, "outcome_unknown", "getBulkJobResults");
+    refused(&world.call("createBulkJob", arguments).await, "outcome_unknown", "Do not repeat it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -204,14 +204,47 @@ async fn an_update_an_upsert_and_an_event_are_checked_before() {
     let updated = world.answer("salesforce_update_contact", json!({ "id": id, "Phone": "7" })).await;
     assert_eq!(updated, json!({ "success": true, "state": "done", "id": id }));
     let unknown = world.call("createRecord", json!({ "object": "Kontact", "fields": { "a": 1 } })).await;
+    refused(&unknown, "object_unknown", "There is no object Kontact; did you mean Contact?");
     refused(&unknown, "object_unknown", "listAllObjects");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_duplicate_rule_shows_what_it_found() {
+async fn a_duplicate_rule_shows_what_it_found_and_is_overruled_when_told() {
     let world = World::start(Setup::default()).await;
     let new = |first: &str| json!({ "FirstName": first, "LastName": "Same", "Email": "same@example.com" });
     let made = world.answer("salesforce_create_contact", new("A")).await;
+    let id = made["id"].as_str().unwrap();
     let second = world.call("salesforce_create_contact", new("B")).await;
-    refused(&second, "duplicates_detected", made["id"].as_str().unwrap());
+    refused(&second, "duplicates_detected", &format!("Contact {id}. The rule lets it be saved."));
+    refused(&second, "duplicates_detected", "allow_duplicates");
+    let allowed = |mut arguments: Value, allow: bool| {
+        arguments["allow_duplicates"] = json!(allow);
+        arguments
+    };
+    let refusal = world.call("salesforce_create_contact", allowed(new("B"), false)).await;
+    refused(&refusal, "duplicates_detected", id);
+
+    let second = world.answer("salesforce_create_contact", allowed(new("B"), true)).await;
+    assert_eq!(second["state"], "done");
+    let again = world.answer("salesforce_create_contact", allowed(new("B"), true)).await;
+    assert_eq!((&again["state"], &again["id"]), (&json!("already_done"), &second["id"]));
+    let generic = json!({ "object": "Contact", "fields": new("C"), "idempotency_key": "third" });
+    refused(&world.call("createRecord", generic.clone()).await, "duplicates_detected", id);
+    assert_eq!(world.answer("createRecord", allowed(generic.clone(), true)).await["state"], "done");
+    refused(&world.call("createRecord", generic).await, "idempotency_mismatch", "other arguments");
+
+    let other = contact(&world, "Other").await;
+    let update = json!({ "id": other, "LastName": "Same", "Email": "same@example.com" });
+    refused(&world.call("salesforce_update_contact", update.clone()).await, "duplicates_detected", id);
+    assert_eq!(world.answer("salesforce_update_contact", allowed(update, true)).await["state"], "done");
+    let upsert =
+        json!({ "object": "Contact", "external_id_field": "External_Id__c", "external_id": "d", "fields": new("D") });
+    refused(&world.call("updateRecord", upsert.clone()).await, "duplicates_detected", id);
+    assert_eq!(world.answer("updateRecord", allowed(upsert, true)).await["created"], true);
+    let by_email = json!({ "object": "Contact", "external_id_field": "Email", "external_id": "same@example.com",
+                           "fields": { "Phone": "1" }, "allow_duplicates": true });
+    let several = world.call("updateRecord", by_email).await;
+    refused(&several, "several_records", &format!("Contact {id}"));
+    refused(&several, "several_records", &format!("Contact {other}"));
+    assert_eq!(effects(&world, "Contact"), [5, 1, 0]);
 }

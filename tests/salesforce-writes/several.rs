@@ -15,6 +15,8 @@ async fn a_later_operation_uses_what_an_earlier_one_made() {
         { "operation": "update", "object": "Contact", "id": "@{boss.id}", "fields": { "Phone": "1" } },
         { "operation": "upsert", "object": "Contact", "external_id_field": "External_Id__c", "external_id": "x/1", "fields": { "LastName": "Up" } },
         { "operation": "query", "query": "SELECT Name FROM Account WHERE Name = 'Acme New'" },
+        { "operation": "query", "query": "SELECT Id, Account.Id, LastName FROM Contact WHERE LastName = 'Boss'", "reference": "found" },
+        { "operation": "get", "object": "Account", "id": "@{found.records[0].Account.Id}", "fields": ["Name"] },
     ]);
     let done = world.answer("executeComposite", json!({ "operations": operations })).await;
     assert_eq!((&done["success"], &done["state"]), (&json!(true), &json!("done")), "{done}");
@@ -25,6 +27,8 @@ async fn a_later_operation_uses_what_an_earlier_one_made() {
     assert_eq!((&rows[3]["reference"], &rows[3]["status"]), (&json!("operation_4"), &json!(204)));
     assert_eq!(rows[4]["created"], true);
     assert_eq!((&rows[5]["records"], &rows[5]["total"]), (&json!(r#"[{"Name":"Acme New"}]"#), &json!(1)));
+    let read: Value = serde_json::from_str(rows[7]["records"].as_str().unwrap()).unwrap();
+    assert_eq!(read[0]["Name"], "Acme New");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,6 +62,11 @@ async fn what_is_wrong_is_told_by_its_number_and_nothing_is_sent() {
     let world = World::start(Setup::default()).await;
     let good = json!({ "operation": "create", "object": "Lead", "fields": { "LastName": "A", "Company": "B" }, "reference": "lead" });
     let query = json!({ "operation": "query", "query": "SELECT Id FROM Lead" });
+    let named = |query: String| json!({ "operation": "query", "query": query, "reference": "q" });
+    let renaming = |selected: &str| named(format!("SELECT {selected} FROM Lead GROUP BY LastName"));
+    let unread = named("SELECT LastName AS Id FROM Lead GROUP BY LastName".to_owned());
+    let query_named = named("SELECT Id, LastName FROM Lead".to_owned());
+    let get = json!({ "operation": "get", "object": "Lead", "id": "@{q.records[0].Id}", "fields": ["Id"] });
     for (operations, says) in [
         (json!([]), "1 to 25"),
         (
@@ -78,16 +87,42 @@ async fn what_is_wrong_is_told_by_its_number_and_nothing_is_sent() {
             json!([good, { "operation": "create", "object": "Lead", "fields": { "LastName": "x @{lead.id}", "Company": "B" } }]),
             "whole reference",
         ),
+        (
+            json!([good, { "operation": "get", "object": "Lead", "id": "@{lead.Description}", "fields": ["Id"] }]),
+            "to an id",
+        ),
+        (json!([renaming("LastName Id"), get]), "alias Id"),
+        (json!([renaming("MAX(Company)iD")]), "alias Id"),
+        (
+            json!([{ "operation": "query", "query": "SELECT Name, (SELECT FORMAT(Phone) ID FROM Contacts) FROM Account" }]),
+            "alias Id",
+        ),
+        (json!([unread, get]), "Operation 2: A reference in the place of an id cannot be to a query"),
+        (
+            json!([unread, { "operation": "update", "object": "Lead", "id": "@{q.records[0].Id}", "fields": { "Phone": "1" } }]),
+            "not understood from Id",
+        ),
+        (
+            json!([query_named, { "operation": "get", "object": "Lead", "id": "@{q.records[0].LastName[.Id}" }]),
+            "whole reference",
+        ),
         (json!([good, { "operation": "query", "query": "SELECT Id FROM Lead WHERE Id = '@{lead.id}'" }]), "reference"),
         (json!([good, { "operation": "get", "object": "Lead", "id": "../limits" }]), "id is no"),
         (json!([query, query, query, query, query, query]), "5 queries"),
     ] {
         refused(&world.call("executeComposite", json!({ "operations": operations })).await, "invalid_arguments", says);
     }
+    let text =
+        json!([{ "operation": "create", "object": "Lead", "fields": { "LastName": "@{x.id}", "Company": "B" } }]);
+    assert_eq!(
+        world.answer("executeBatch", json!({ "operations": text })).await["state"],
+        "done",
+        "a text like any other"
+    );
     let twenty_six: Vec<Value> = std::iter::repeat_n(query.clone(), 26).collect();
     refused(&world.call("executeBatch", json!({ "operations": twenty_six })).await, "invalid_arguments", "");
     let six = world.answer("executeBatch", json!({ "operations": vec![query; 6] })).await;
     assert_eq!(six["success"], true);
     assert_eq!(world.standin.counters().requests("POST", "/services/data/composite"), 0);
-    assert_eq!(effects(&world, "Lead"), [0, 0, 0]);
+    assert_eq!(effects(&world, "Lead"), [1, 0, 0]);
 }

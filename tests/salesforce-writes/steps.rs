@@ -75,6 +75,45 @@ async fn many_operations_are_previewed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_record_that_changed_since_its_preview_keeps_all_from_being_deleted() {
+    let world = World::start(Setup::default()).await;
+    let (going, moving) = (contact(&world, "Going").await, contact(&world, "Moving").await);
+    let delete = |id: &str| json!({ "operation": "delete", "object": "contact", "id": id });
+    let lead = json!({ "operation": "create", "object": "Lead", "fields": { "LastName": "L", "Company": "C" } });
+    for tool in ["executeComposite", "executeBatch"] {
+        let mut arguments = json!({ "operations": [lead, delete(&going), delete(&moving)] });
+        arguments["handle"] = world.answer(tool, arguments.clone()).await["handle"].clone();
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+        world.answer("salesforce_update_contact", json!({ "id": moving, "Phone": tool })).await;
+        let refusal = world.call(tool, arguments.clone()).await;
+        refused(&refusal, "preview_outdated", &format!("contact {moving} was changed"));
+        refused(&world.call(tool, arguments).await, "preview_outdated", "changed");
+    }
+    assert_eq!((effects(&world, "Contact"), effects(&world, "Lead")), ([2, 2, 0], [0, 0, 0]));
+
+    let mut arguments = json!({ "operations": [delete(&going), delete(&moving)] });
+    arguments["handle"] = world.answer("executeBatch", arguments.clone()).await["handle"].clone();
+    assert_eq!(world.answer("executeBatch", arguments.clone()).await["state"], "done");
+    assert_eq!(world.answer("executeBatch", arguments).await["state"], "already_done");
+    assert_eq!(effects(&world, "Contact"), [2, 2, 2]);
+    let gone = json!({ "operations": [lead, delete(&going)] });
+    refused(&world.call("executeBatch", gone).await, "record_deleted", "Operation 2: ");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delete_of_what_its_preview_cannot_name_is_refused() {
+    let world = World::start(Setup::default()).await;
+    let by = |reference: &str| json!({ "operation": "delete", "object": "Contact", "id": reference });
+    let query = json!({ "operation": "query", "query": "SELECT Id FROM Contact", "reference": "all" });
+    let found = json!({ "operations": [query, by("@{all.records[0].Id}")] });
+    refused(&world.call("executeComposite", found).await, "invalid_arguments", "Operation 2: A delete takes an id");
+    let new =
+        json!({ "operation": "create", "object": "Contact", "fields": { "LastName": "New" }, "reference": "new" });
+    let made = json!({ "operations": [new, by("@{new.id}")] });
+    assert_eq!(world.answer("executeComposite", made).await["state"], "preview");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_and_a_handle_together_name_one_write() {
     let world = World::start(Setup::default()).await;
     let id = contact(&world, "Keyed").await;

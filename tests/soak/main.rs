@@ -1,5 +1,5 @@
 //! Very many bad requests: what they must never do is panic, fail on our side, hang, or fill the memory.
-//! And rotations under load, during which no good request may fail, a client far beyond its limit, the same write many times
+//! URLs that lead elsewhere than they seem to. And rotations under load, during which no good request may fail, a client far beyond its limit, the same write many times
 //! at once, and processes that are killed.
 //!
 //! `make test` sends a reduced number; `make soak` all of them (`NORTHSTAR_SOAK=1`), in an optimised build.
@@ -7,6 +7,7 @@
 mod deployment;
 mod duplicates;
 mod hostile_tokens;
+mod hostile_urls;
 mod limits;
 mod malformed;
 mod refreshes;

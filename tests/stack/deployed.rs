@@ -160,6 +160,7 @@ fn outputs(stack: &str, public_url: &str) -> BTreeMap<&'static str, String> {
         ("RotateFunctionArn", ROTATE.to_owned()),
         ("TokenLogGroupName", format!("/aws/lambda/{stack}-token")),
         ("McpLogGroupName", format!("/aws/lambda/{stack}-mcp")),
+        ("ConnectLogGroupName", format!("/aws/lambda/{stack}-connect")),
         ("RotateLogGroupName", format!("/aws/lambda/{stack}-rotate")),
     ])
 }
@@ -197,6 +198,7 @@ fn template(stack: &str, outputs: &BTreeMap<&str, String>) -> Value {
             } },
             "TokenLogs": group("token"),
             "McpLogs": group("mcp"),
+            "ConnectLogs": group("connect"),
             "RotateLogs": group("rotate"),
         },
         "Outputs": outputs,

@@ -196,6 +196,33 @@ async fn a_server_of_a_file_lives_in_the_stack_and_its_lookups_are_checked_again
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_lives_in_the_tables_of_the_stack_and_its_link_is_one_of_the_stack() {
+    let stack = Deployed::new().await;
+    let login = "https://login.upstream.invalid";
+    let (authorize, token) = (format!("{login}/authorize"), format!("{login}/token"));
+    let url = "https://upstream.invalid/mcp";
+    let add = ["upstream", "add", "crm", "--url", url, "--client-id", "x", "--issuer", login];
+    let add = [&add[..], &["--authorize-url", &authorize, "--token-url", &token]].concat();
+    assert!(stack.refused(2, &[&add[..], &["--allow-loopback"]].concat()).contains("for a local run"));
+    let (added, errors) = stack.json(&add);
+    assert_eq!(lines(&errors), of("upstream.add", "ok"));
+    assert_eq!(added["redirect_uri"], "https://mcp.example.com/connect/crm");
+    let shown = stack.json(&["upstream", "show", "crm"]).0;
+    assert_eq!((&shown["status"], &shown["settings"]["token_url"]["value"]), (&json!("not connected"), &json!(token)));
+    let (made, errors) = stack.json(&["upstream", "connect", "crm"]);
+    assert_eq!(lines(&errors), of("upstream.connect", "ok"));
+    let link = text(&made, "link");
+    let ticket = link.strip_prefix("https://mcp.example.com/connect/crm?ticket=").unwrap();
+    // The table has its digest alone.
+    let scanned = stack.aws.dynamodb.scan().table_name(&stack.outputs["StateTableName"]).send().await.unwrap();
+    let items = format!("{:?}", scanned.items);
+    assert!(items.contains("TICKET#") && !items.contains(ticket), "{items}");
+    let (_, errors) = stack.json(&["upstream", "remove", "crm", "--yes"]);
+    assert_eq!(lines(&errors), of("upstream.remove", "ok"));
+    assert_eq!(stack.json(&["upstream", "list"]).0, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_stack_says_where_a_client_calls_and_the_environment_who_it_is() {
     let server = Server::start(&[]);
     let stack = Deployed::at(&server.url).await;
@@ -217,7 +244,7 @@ async fn the_stack_says_where_a_client_calls_and_the_environment_who_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_all_functions_are_read_from_the_log_groups_of_the_stack() {
     let stack = Deployed::new().await;
-    for function in ["token", "mcp", "rotate"] {
+    for function in ["token", "mcp", "connect", "rotate"] {
         let now = SystemTime::now();
         let line = json!({ "time": timestamp(now), "level": "INFO", "fn": function, "id": format!("{function}="),
                            "client": "deleted", "status": 200, "outcome": "ok", "total_ms": 1.5 });
@@ -244,7 +271,7 @@ async fn the_lines_of_all_functions_are_read_from_the_log_groups_of_the_stack() 
     let mut functions: Vec<String> =
         printed.lines().map(|line| text(&serde_json::from_str(line).unwrap(), "fn")).collect();
     functions.sort();
-    assert_eq!(functions, ["mcp", "rotate", "token"], "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(functions, ["connect", "mcp", "rotate", "token"], "{}", String::from_utf8_lossy(&output.stderr));
 
     let output = stack.run_with(&[], &["audit", "explain", "mcp=", "--json"]);
     let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();

@@ -4,6 +4,7 @@
 mod bulk;
 mod clients;
 mod faults;
+mod hosted;
 mod oauth;
 mod records;
 
@@ -44,6 +45,11 @@ impl World {
             request = request.json(&body);
         }
         answer(request).await
+    }
+
+    /// A path that is not under the version of the REST API.
+    async fn get_root(&self, path: &str) -> (StatusCode, Value) {
+        answer(self.http.get(format!("{}{path}", self.standin.url()))).await
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {

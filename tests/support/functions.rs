@@ -83,6 +83,16 @@ pub const MCP_EVENTS: [(&str, u16, Check); 10] = [
     }),
 ];
 
+/// Every file of `events/connect`, the status of its page, and its heading.
+pub const CONNECT_EVENTS: [(&str, u16, &str); 6] = [
+    ("begin", 403, "This link does not work"),
+    ("begin_head", 405, "Open the link in a browser"),
+    ("begin_prefetch", 425, "Not opened yet"),
+    ("callback", 400, "This consent is over"),
+    ("callback_denied", 400, "This consent is over"),
+    ("callback_own", 400, "This consent is over"),
+];
+
 /// Every broken file of `events/mcp`, and what its refusal says.
 pub const BROKEN_EVENTS: [(&str, &str); 10] = [
     ("broken_body_flagged_base64", "the event's body is flagged base64 and is not"),
@@ -122,6 +132,7 @@ pub fn environment(function: &str, server: &Server) -> Vec<(&'static str, String
             ("NORTHSTAR_SIGNING_KEYS", SIGNING_KEYS.to_owned()),
             ("NORTHSTAR_CLIENT_SECRET_PREFIX", CLIENT_SECRET_PREFIX.to_owned()),
         ]),
+        "connect" => {}
         _ => environment.extend([
             ("NORTHSTAR_ORDERS_TABLE", ORDERS_TABLE.to_owned()),
             ("NORTHSTAR_LOYALTY_TABLE", LOYALTY_TABLE.to_owned()),
@@ -135,6 +146,15 @@ pub fn environment(function: &str, server: &Server) -> Vec<(&'static str, String
 pub fn assert_answer(what: &str, answer: &Value, status: u16) {
     assert_eq!(answer["statusCode"], status, "{what}: {answer}");
     assert_eq!(answer["isBase64Encoded"], false, "{what}: {answer}");
+}
+
+/// An HTML page, and what its heading says.
+#[track_caller]
+pub fn assert_is_page(what: &str, answer: &Value, status: u16, heading: &str) {
+    assert_answer(what, answer, status);
+    assert_eq!(answer["headers"]["content-type"], "text/html; charset=utf-8", "{what}");
+    let page = answer["body"].as_str().unwrap();
+    assert!(page.contains(&format!("<h1>{heading}</h1>")), "{what}: {page}");
 }
 
 #[track_caller]

@@ -74,6 +74,7 @@ impl InProcess {
             state_key: STATE_KEY.to_owned(),
             sealing_keys: oauth_client::SealingKeys::Local(open.secrets.clone()),
             outbound: outbound::Fetcher::with_loopback(None),
+            upstream_outbound: outbound::Fetcher::new(),
             secrets: open.secrets.clone(),
             aws: aws(),
         };

@@ -30,7 +30,8 @@ pub async fn run_if_told() {
     if std::env::var_os(INSTANCE).is_none() {
         return;
     }
-    let config = Config { outbound: Fetcher::with_loopback(None), ..Config::from_env().unwrap() };
+    let fetcher = || Fetcher::with_loopback(None);
+    let config = Config { outbound: fetcher(), upstream_outbound: fetcher(), ..Config::from_env().unwrap() };
     let app = Arc::new(App::new(config).await);
     let (lines, mut events) = mpsc::unbounded_channel();
     std::thread::spawn(move || std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));

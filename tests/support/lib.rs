@@ -6,6 +6,7 @@ mod events;
 pub mod examples;
 pub mod forge;
 pub mod functions;
+pub mod hosted;
 pub mod in_process;
 pub mod instances;
 pub mod key_pair;
@@ -16,6 +17,7 @@ pub mod ministack;
 pub mod proxy;
 pub mod salesforce;
 pub mod secrets_manager;
+pub mod upstream;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -82,9 +84,14 @@ impl Server {
     }
 
     /// Starts it again in its home, which stays its own, after it has ended.
-    pub fn start_again(mut self, port: u16) -> Server {
+    pub fn start_again(self, port: u16) -> Server {
+        self.start_again_with(port, &[])
+    }
+
+    /// The same, with more arguments for `serve`.
+    pub fn start_again_with(mut self, port: u16, arguments: &[&str]) -> Server {
         let home = std::mem::replace(&mut self.home, Home::Shared(PathBuf::new()));
-        Server::start_at(home, port, &[], &[])
+        Server::start_at(home, port, arguments, &[])
     }
 
     /// Starts a server in a home that the test owns, with more variables in its environment.

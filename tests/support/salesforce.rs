@@ -196,7 +196,7 @@ pub async fn connect(server: &Server, name: &str, standin: &Standin, grant: Gran
         Grant::ClientCredentials => Flow::ClientCredentials { client_auth: ClientAuth::Post },
         Grant::RefreshToken => Flow::RefreshToken { client_auth: ClientAuth::Post },
     };
-    let connection = Connection::Salesforce(SalesforceOrg {
+    let org = SalesforceOrg {
         name: name.clone(),
         login_url: standin.url().to_owned(),
         instance_url: None,
@@ -205,8 +205,8 @@ pub async fn connect(server: &Server, name: &str, standin: &Standin, grant: Gran
         client_id: app.client_id,
         secret_id: Some(secret_id),
         created_at: 0,
-    });
-    open.registry.put_connection(&connection, false).await.unwrap();
+    };
+    open.registry.put_connection(&Connection::Salesforce(org.clone()), false).await.unwrap();
     if grant == Grant::RefreshToken {
         let keys = SealingKeys::Local(open.secrets.clone());
         let fetcher = Fetcher::with_loopback(None);
@@ -218,7 +218,8 @@ pub async fn connect(server: &Server, name: &str, standin: &Standin, grant: Gran
             unverified_instance_url: None,
             identity: None,
         };
-        grants.put(&name, grant, SystemTime::now()).await.unwrap();
+        let checked = salesforce::Org::new(&org, outbound::Reach::Loopback).unwrap();
+        grants.put(&checked.connection(&org), grant, SystemTime::now()).await.unwrap();
     }
 }
 
@@ -241,6 +242,7 @@ pub async fn define(
         tools: tools.into_iter().map(|tool| ToolDefinition::Shipped(tool.name().to_owned())).collect(),
         org: Some(org.to_owned()),
         guard: guard.clone(),
+        upstreams: Vec::new(),
         limits: Limits::default(),
         log: LogLevel::Calls,
     };

@@ -5,11 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
     /// `mcp.read`: list tools, call tools that change nothing.
+    #[serde(rename = "mcp.read")]
     Read,
     /// `mcp.write`: also call tools that change something.
+    #[serde(rename = "mcp.write")]
     Write,
 }
 

@@ -14,7 +14,7 @@ pub use contract::{Change, Contract};
 pub use input::{Input, InputKind};
 pub use lookup::Lookup;
 pub use salesforce::SalesforceTool;
-pub use tool::{Annotations, Output, OutputType, Tool};
+pub use tool::{Annotations, ForeignSchemas, Output, OutputType, Tool};
 
 /// A name as people read it: `valid_until` is `Valid until`.
 pub fn in_words(name: &str) -> String {

@@ -265,6 +265,7 @@ impl Lookup {
             outputs: self.outputs(),
             annotations: Annotations::READ,
             scope: Scope::Read,
+            foreign: None,
         })
     }
 

@@ -241,6 +241,7 @@ impl SalesforceTool {
             outputs: self.outputs(),
             annotations: self.annotations(),
             scope: if self.annotations().read_only { Scope::Read } else { Scope::Write },
+            foreign: None,
         }
     }
 
@@ -465,6 +466,9 @@ impl SalesforceTool {
                 cursor(),
             ],
         };
+        if matches!(self, CreateRecord | UpdateRecord | Create(_) | Update(_)) {
+            inputs.push(allow_duplicates());
+        }
         if !self.annotations().read_only && self != AbortBulkJob {
             inputs.push(Input::text(
                 "idempotency_key",
@@ -638,6 +642,12 @@ fn cursor() -> Input {
 
 fn include_deleted() -> Input {
     Input::new("include_deleted", "Include deleted", "Deleted and archived records too", InputKind::Boolean)
+}
+
+fn allow_duplicates() -> Input {
+    let description =
+        "Saves a record that a duplicate rule takes for another, if the rule lets it; ask the user before";
+    Input::new("allow_duplicates", "Allow duplicates", description, InputKind::Boolean)
 }
 
 fn handle() -> Input {

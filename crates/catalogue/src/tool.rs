@@ -90,10 +90,19 @@ impl Output {
     }
 }
 
+/// Schemas that somebody else wrote, published as they are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ForeignSchemas {
+    /// JSON Schema of the arguments.
+    pub input: Map<String, Value>,
+    /// JSON Schema of the structured answer, if the tool has one.
+    pub output: Option<Map<String, Value>>,
+}
+
 /// A tool, without where its answer comes from.
 #[derive(Clone, Debug)]
 pub struct Tool {
-    /// Its name: `[a-z0-9_]{1,64}` for ours.
+    /// Its name: `[a-z0-9_]{1,64}` for ours, up to 64 of `A-Z a-z 0-9 _ . -` for those of others.
     pub name: Cow<'static, str>,
     /// Its title, for people.
     pub title: Cow<'static, str>,
@@ -107,19 +116,27 @@ pub struct Tool {
     pub annotations: Annotations,
     /// The scope it needs.
     pub scope: Scope,
+    /// In place of inputs and outputs: the schemas of a tool that is not ours.
+    pub foreign: Option<Box<ForeignSchemas>>,
 }
 
 impl Tool {
     /// JSON Schema of the arguments. Others are refused.
     pub fn input_schema(&self) -> Map<String, Value> {
+        if let Some(foreign) = &self.foreign {
+            return foreign.input.clone();
+        }
         let properties = self.inputs.iter().map(|input| (input.name.to_string(), input.schema()));
         let required = self.inputs.iter().filter(|input| input.required).map(|input| input.name.as_ref());
         object_schema(properties.collect(), Some(false), required.collect())
     }
 
-    /// JSON Schema of the answer. It is open: a property that a later definition adds fits the schema that a client
-    /// remembers.
+    /// JSON Schema of the answer; empty when the tool declares none, which only one that is not ours does. It is open: a
+    /// property that a later definition adds fits the schema that a client remembers.
     pub fn output_schema(&self) -> Map<String, Value> {
+        if let Some(foreign) = &self.foreign {
+            return foreign.output.clone().unwrap_or_default();
+        }
         let properties = self.outputs.iter().map(|output| (output.name.to_string(), output.schema()));
         let required = self.outputs.iter().filter(|output| output.required).map(|output| output.name.as_ref());
         object_schema(properties.collect(), None, required.collect())

@@ -14,6 +14,7 @@ pub mod serve;
 pub mod server;
 pub mod stdio;
 pub mod token;
+pub mod upstream;
 
 use std::time::SystemTime;
 

@@ -14,7 +14,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use commands::{audit, call, client, doctor, import, init, key, org, salesforce, serve, server, stdio, token};
+use commands::{
+    audit, call, client, doctor, import, init, key, org, salesforce, serve, server, stdio, token, upstream,
+};
 use output::Failure;
 use place::Place;
 
@@ -65,6 +67,10 @@ enum Command {
     /// Register the Salesforce orgs that servers' Salesforce tools work on (docs/orgs.md), test and remove them
     #[command(subcommand)]
     Org(org::Command),
+    /// Register MCP servers of others, such as those that Salesforce hosts (docs/upstreams.md), consent to them, accept their
+    /// tools, find out what is wrong
+    #[command(subcommand)]
+    Upstream(upstream::Command),
     /// Look at the signing keys, make a new one
     #[command(subcommand)]
     Key(key::Command),
@@ -119,6 +125,7 @@ async fn run(shared: Shared, command: Command) -> Result<(), Failure> {
         Command::Client(command) => client::run(&place, json, command).await,
         Command::Server(command) => server::run(&place, json, command).await,
         Command::Org(command) => org::run(&place, json, command).await,
+        Command::Upstream(command) => upstream::run(&place, json, command).await,
         Command::Key(command) => key::run(&place, json, command).await,
         Command::Audit(command) => audit::run(&place, json, command).await,
         Command::Import(options) => import::run(&place, json, options).await,

@@ -159,12 +159,20 @@ impl Open {
     /// # Errors
     /// When the AWS environment has no credentials.
     pub async fn grants(&self) -> Result<Grants, Failure> {
+        self.grants_through(self.fetcher()).await
+    }
+
+    /// The same, with authorization servers asked through `fetcher`.
+    ///
+    /// # Errors
+    /// As [`Open::grants`].
+    pub async fn grants_through(&self, fetcher: Fetcher) -> Result<Grants, Failure> {
         let keys = match &self.kind {
             Kind::Home(_) => SealingKeys::Local(self.secrets.clone()),
             Kind::Stack(stack) => SealingKeys::Kms { kms: stack.kms().await?, key_id: stack.grant_key.clone() },
         };
         let (dynamodb, state_table) = (self.dynamodb.clone(), &self.names.state_table);
-        Ok(Grants::new(dynamodb, state_table, keys, self.secrets.clone(), self.fetcher()))
+        Ok(Grants::new(dynamodb, state_table, keys, self.secrets.clone(), fetcher))
     }
 
     /// The secrets of clients, to change them.

@@ -71,7 +71,12 @@ impl Stack {
             name: name.to_owned(),
             public_url: output("PublicUrl")?,
             rotate_function: output("RotateFunctionArn")?,
-            log_groups: vec![output("TokenLogGroupName")?, output("McpLogGroupName")?, output("RotateLogGroupName")?],
+            log_groups: vec![
+                output("TokenLogGroupName")?,
+                output("McpLogGroupName")?,
+                output("ConnectLogGroupName")?,
+                output("RotateLogGroupName")?,
+            ],
             grant_key: output("GrantKeyArn")?,
             names: Names {
                 config_table: output("ConfigTableName")?,

@@ -175,9 +175,13 @@ impl<'a> Report<'a> {
 
     /// Without secrets, and without characters that a terminal would act on.
     fn presentable(&self, text: &str) -> String {
-        let clean = self.hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]"));
-        clean.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
+        printable(&self.hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]")))
     }
+}
+
+/// Without characters that a terminal would act on.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).collect()
 }
 
 /// Marks that change the direction of a text, or take no room.

@@ -4,6 +4,8 @@
 //! The way there ([`reach`], [`tls`]), then requests by one [`wire`]. The judgements are plain functions over observed
 //! answers ([`exchange`]): [`token`], [`conversation`], [`catalogue`], [`refusals`], [`metadata`]. What can be wrong, with
 //! cause and fix, is the table in [`checks`].
+//!
+//! [`upstream`] judges what was observed of an upstream, by the table in [`upstream_checks`]; it asks nobody itself.
 
 mod examination;
 
@@ -18,6 +20,8 @@ pub mod refusals;
 pub mod target;
 pub mod tls;
 pub mod token;
+pub mod upstream;
+pub mod upstream_checks;
 pub mod wire;
 
 pub use examination::examine;
@@ -35,7 +39,7 @@ pub fn page() -> String {
     for problem in checks::ANY_REQUEST {
         page += &row(format!("….{}", problem.id), problem);
     }
-    for check in checks::ALL {
+    for check in checks::ALL.iter().chain(upstream_checks::ALL) {
         page += &format!("\n## `{}`: {}\n{head}", check.id, check.what);
         for problem in check.problems {
             page += &row(format!("{}.{}", check.id, problem.id), problem);

@@ -14,6 +14,9 @@ use serde::Serialize;
 pub struct Answer {
     status_code: u16,
     headers: BTreeMap<String, String>,
+    /// Each a value of `Set-Cookie`, which cannot be joined by commas (RFC 6265 §3).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<String>,
     body: String,
     is_base64_encoded: bool,
 }
@@ -33,9 +36,13 @@ impl Answer {
 impl From<Response<Bytes>> for Answer {
     fn from(response: Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();
-        let mut headers = BTreeMap::new();
+        let (mut headers, mut cookies) = (BTreeMap::new(), Vec::new());
         for (name, value) in &parts.headers {
             let value = String::from_utf8_lossy(value.as_bytes());
+            if name == header::SET_COOKIE {
+                cookies.push(value.into_owned());
+                continue;
+            }
             headers
                 .entry(name.as_str().to_owned())
                 .and_modify(|joined: &mut String| {
@@ -48,7 +55,7 @@ impl From<Response<Bytes>> for Answer {
             Ok(text) => (text, false),
             Err(binary) => (BASE64_STANDARD.encode(binary.as_bytes()), true),
         };
-        Answer { status_code: parts.status.as_u16(), headers, body, is_base64_encoded }
+        Answer { status_code: parts.status.as_u16(), headers, cookies, body, is_base64_encoded }
     }
 }
 
@@ -95,5 +102,19 @@ mod tests {
         response.headers_mut().append("vary", HeaderValue::from_static("a"));
         response.headers_mut().append("vary", HeaderValue::from_static("b"));
         assert_eq!(Answer::from(response).headers["vary"], "a,b");
+    }
+
+    #[test]
+    fn cookies_are_a_list_of_their_own() {
+        let mut response = Response::new(Bytes::new());
+        response.headers_mut().append("set-cookie", HeaderValue::from_static("a=1; Path=/"));
+        response.headers_mut().append("set-cookie", HeaderValue::from_static("b=2"));
+        let answer = Answer::from(response);
+        assert_eq!(
+            (answer.cookies.as_slice(), answer.headers.len()),
+            (["a=1; Path=/".to_owned(), "b=2".to_owned()].as_slice(), 0)
+        );
+        let plain = serde_json::to_string(&Answer::from(Response::new(Bytes::new()))).unwrap();
+        assert!(!plain.contains("cookies"), "{plain}");
     }
 }

@@ -22,6 +22,8 @@ pub struct ApiRequest {
     pub query: String,
     /// Headers; API Gateway joins repeated ones with a comma.
     pub headers: HeaderMap,
+    /// Cookies, each as `name=value`; API Gateway takes them out of the headers.
+    pub cookies: Vec<String>,
     /// Body, base64 undone.
     pub body: Bytes,
     /// Address the request came from (`requestContext.http.sourceIp`), never from a header.
@@ -38,6 +40,14 @@ impl ApiRequest {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
         values.next().is_none().then_some(value)
+    }
+
+    /// The cookie's value; `None` when it is absent or there more than once.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let named = |cookie: &'_ String| cookie.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+        let mut cookies = self.cookies.iter().filter(|cookie| named(cookie));
+        let value = &cookies.next()?[name.len() + 1..];
+        cookies.next().is_none().then_some(value)
     }
 }
 
@@ -69,6 +79,8 @@ struct Event {
     raw_query_string: Option<String>,
     #[serde(default)]
     headers: Option<HashMap<String, String>>,
+    #[serde(default)]
+    cookies: Option<Vec<String>>,
     request_context: Option<RequestContext>,
     body: Option<String>,
     #[serde(default)]
@@ -112,6 +124,7 @@ pub fn parse(event: &str, lambda_request_id: &str, deadline: SystemTime) -> Resu
         path,
         query: event.raw_query_string.unwrap_or_default(),
         headers: headers(event.headers.unwrap_or_default())?,
+        cookies: event.cookies.unwrap_or_default(),
         body: body(event.body, event.is_base64_encoded.unwrap_or(false))?,
         source_ip: http.source_ip.unwrap_or_default(),
         request_id: context.request_id.unwrap_or_else(|| lambda_request_id.to_owned()),
@@ -201,6 +214,17 @@ mod tests {
             (request.header(http::header::AUTHORIZATION), request.header(http::header::HOST)),
             (None, Some("h"))
         );
+    }
+
+    #[test]
+    fn a_cookie_is_read_by_its_whole_name_and_not_when_it_comes_twice() {
+        let cookies = r#""cookies":["a=1","ab=2","twice=1","twice=2","empty=","name"],"rawPath""#;
+        let request = read(&MINIMAL.replace(r#""rawPath""#, cookies)).unwrap();
+        for (name, value) in [("a", Some("1")), ("ab", Some("2")), ("empty", Some("")), ("twice", None), ("name", None)]
+        {
+            assert_eq!(request.cookie(name), value, "{name}");
+        }
+        assert_eq!(read(MINIMAL).unwrap().cookie("a"), None);
     }
 
     #[test]

@@ -21,13 +21,15 @@ pub const DEMO_ORG: &str = "demo";
 ///
 /// # Errors
 /// [`ServeError::OtherOrg`] when the home has another org of that name.
-pub async fn start(open: &OpenHome, now: SystemTime) -> Result<Standin, ServeError> {
+pub async fn start(open: &OpenHome, public_url: &str, now: SystemTime) -> Result<Standin, ServeError> {
     let name = ConnectionName::parse(DEMO_ORG).expect("the name is one of a connection");
     let earlier = open.registry.connection(&name).await.map_err(asked)?;
-    if earlier.is_some_and(|Connection::Salesforce(org)| !is_on_this_machine(&org.login_url)) {
+    if earlier.is_some_and(|earlier| !is_org_on_this_machine(&earlier)) {
         return Err(ServeError::OtherOrg);
     }
-    let app = ConnectedApp::default();
+    // Its app knows the callbacks of the org, and of an upstream `hosted`: its hosted MCP servers can be tried as that.
+    let callback_urls = ["callback", "hosted"].map(|name| format!("{public_url}/connect/{name}")).to_vec();
+    let app = ConnectedApp { callback_urls, ..ConnectedApp::default() };
     let options = Options { connected_app: app.clone(), ..Options::default() };
     let standin = Standin::start(Org::demo(), options).await.map_err(ServeError::Org)?;
     let secret_id = format!("{CONNECTION_SECRET_PREFIX}{name}");
@@ -66,6 +68,6 @@ fn asked(error: impl Into<InitError>) -> ServeError {
     ServeError::Init(error.into())
 }
 
-fn is_on_this_machine(url: &str) -> bool {
-    url.starts_with("http://127.0.0.1:")
+fn is_org_on_this_machine(connection: &Connection) -> bool {
+    matches!(connection, Connection::Salesforce(org) if org.login_url.starts_with("http://127.0.0.1:"))
 }

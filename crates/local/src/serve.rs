@@ -1,4 +1,4 @@
-//! The whole local run: store, first start, both functions, and the gateway before them.
+//! The whole local run: store, first start, the functions, and the gateway before them.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub struct ServeOptions {
     pub remap_www_authenticate: bool,
     /// Start a small Salesforce org beside it.
     pub with_org: bool,
+    /// Let upstreams and their authorization servers be on this machine.
+    pub allow_loopback_upstreams: bool,
 }
 
 /// Why the local run does not start.
@@ -91,15 +93,17 @@ pub struct Serving {
 enum Function {
     Token,
     Mcp,
+    Connect,
 }
 
 struct Functions {
     token: token::App,
     mcp: mcp::App,
+    connect: connect::App,
 }
 
 /// Every route of the HTTP API; the stack has the same.
-const ROUTES: [(&str, Function); 14] = [
+const ROUTES: [(&str, Function); 15] = [
     ("ANY /token", Function::Token),
     ("ANY /revoke", Function::Token),
     ("ANY /introspect", Function::Token),
@@ -114,6 +118,7 @@ const ROUTES: [(&str, Function); 14] = [
     ("ANY /", Function::Mcp),
     ("ANY /healthz", Function::Mcp),
     ("ANY /readyz", Function::Mcp),
+    ("ANY /connect/{upstream}", Function::Connect),
 ];
 
 impl Serving {
@@ -138,7 +143,7 @@ impl Serving {
         let open = home.open().await?;
         let now = SystemTime::now();
         registry::init(&open.registry, &open.secrets, SIGNING_KEYS, STATE_KEY, now).await?;
-        let org = if options.with_org { Some(org::start(&open, now).await?) } else { None };
+        let org = if options.with_org { Some(org::start(&open, public_url.as_str(), now).await?) } else { None };
         let demo = demo::prepare(&home, &open, public_url.as_str(), now).await?;
         if org.is_some() {
             let names = org::servers().map(|server| server.name);
@@ -147,7 +152,11 @@ impl Serving {
 
         let mut api = HttpApi::new(Routes::parse(&ROUTES)?);
         api.remap_www_authenticate = options.remap_www_authenticate;
-        let functions = Arc::new(Functions::new(&open, &store, &public_url).await);
+        let upstream_outbound = match options.allow_loopback_upstreams {
+            true => outbound::Fetcher::with_loopback(None),
+            false => outbound::Fetcher::new(),
+        };
+        let functions = Arc::new(Functions::new(&open, &store, &public_url, upstream_outbound).await);
         Ok(Serving { demo, address, org, listener, api, functions, store, home, _lock: lock })
     }
 
@@ -165,7 +174,12 @@ impl Serving {
 }
 
 impl Functions {
-    async fn new(open: &OpenHome, store: &Store, public_url: &PublicUrl) -> Functions {
+    async fn new(
+        open: &OpenHome,
+        store: &Store,
+        public_url: &PublicUrl,
+        upstream_outbound: outbound::Fetcher,
+    ) -> Functions {
         // As in AWS, each function has its own clients.
         let aws = || AwsClients::new(&AwsSettings::local(store.url()));
         let token = token::Config {
@@ -186,11 +200,22 @@ impl Functions {
             state_key: STATE_KEY.to_owned(),
             sealing_keys: oauth_client::SealingKeys::Local(open.secrets.clone()),
             outbound: outbound::Fetcher::with_loopback(None),
+            upstream_outbound: upstream_outbound.clone(),
+            secrets: open.secrets.clone(),
+            aws: aws(),
+        };
+        let connect = connect::Config {
+            public_url: public_url.clone(),
+            config_table: CONFIG_TABLE.to_owned(),
+            state_table: STATE_TABLE.to_owned(),
+            sealing_keys: oauth_client::SealingKeys::Local(open.secrets.clone()),
+            outbound: outbound::Fetcher::with_loopback(None),
+            upstream_outbound,
             secrets: open.secrets.clone(),
             aws: aws(),
         };
         let (token, mcp) = tokio::join!(token::App::new(token), mcp::App::new(mcp));
-        Functions { token, mcp }
+        Functions { token, mcp, connect: connect::App::new(connect) }
     }
 
     async fn invoke(&self, function: Function, invocation: gateway::Invocation) -> Result<String, String> {
@@ -198,6 +223,7 @@ impl Functions {
         let handle = async |request| match function {
             Function::Token => self.token.handle(request).boxed().await,
             Function::Mcp => self.mcp.handle(request).boxed().await,
+            Function::Connect => self.connect.handle(request).boxed().await,
         };
         let answer = ::http_api::answer_event(&invocation.event, lambda, handle).await;
         serde_json::to_string(&answer).map_err(|error| error.to_string())

@@ -4,6 +4,12 @@
 //! A refresh runs as a task of its own, so that it ends even when the request that began it is given up: between the
 //! answer of the authorization server and the write of the record nothing may stop it. What it brought is written, on the
 //! condition that nobody has replaced the record, before anybody uses it.
+//!
+//! A grant is good for the registration that it was made for ([`Connection::digest`]). For another one of the same name it
+//! counts as none, in memory as in the table: while a registration is replaced some instances know the one and some the
+//! other, and neither may send the tokens of the other.
+
+mod revocation;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,9 +25,12 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::error::GrantError;
-use crate::record::{GrantStatus, NewRecord, Record, Records, Status, TableError};
+use crate::items::TableError;
+use crate::record::{GrantStatus, NewRecord, Record, Records, Status};
 use crate::sealing::{Binding, DataKey, DataKeys, SealingError, SealingKeys};
 use crate::token_request::{self, TokenAnswer, TokenFailure, TokenRequest};
+
+pub use revocation::Revocation;
 
 /// How long one instance may refresh a grant, in milliseconds. A token request takes 8 s at most.
 const LEASE: u64 = 15_000;
@@ -29,8 +38,10 @@ const LEASE: u64 = 15_000;
 const SKEW: u64 = 1_000;
 /// How long an instance waits for the refresh of another.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// How long the authorization server is left alone after a failure, in milliseconds.
-const BACK_OFF: u64 = 5_000;
+/// How long the authorization server is left alone after a failure, in milliseconds: it works again within 5 s of the
+/// end of its trouble. Who closed the connection without an answer is asked again after this time too: what is still at
+/// work behind such a server ends sooner, and a refresh token whose successor was lost with the answer is dead at any time.
+const BACK_OFF: u64 = 3_000;
 /// How long a grant is used from memory before its record is looked at again, in milliseconds.
 const MAX_AGE: u64 = 60_000;
 /// Tries to write what a refresh brought; each is several of the SDK's.
@@ -79,11 +90,15 @@ struct Contents {
     instance_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
+    /// The digest of the connection that it was made for. Grants that were sealed without one are good for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_for: Option<String>,
 }
 
 /// A grant that is open.
 struct Grant {
     version: u64,
+    made_for: Option<String>,
     refresh_token: Option<SecretString>,
     access: Option<AccessToken>,
     issued_at: u64,
@@ -125,6 +140,14 @@ struct Refreshed {
     seen: Option<u64>,
     record: NewRecord,
     grant: Arc<Grant>,
+}
+
+/// Which token is asked for.
+struct Wanted {
+    /// The digest of the connection that asks.
+    made_for: String,
+    /// The version of the grant whose token was refused.
+    refused: Option<u64>,
 }
 
 /// What to do about a record.
@@ -194,12 +217,12 @@ impl Grants {
         Box::pin(self.obtain(connection, Some(refused.version), now)).await
     }
 
-    /// Keeps the grant that an administrator's consent gave, in place of any earlier one.
+    /// Keeps the grant that an administrator's consent gave to `connection`, in place of any earlier one.
     ///
     /// # Errors
     /// [`GrantError::Unavailable`] when the table or the service of the keys does not answer.
-    pub async fn put(&self, name: &ConnectionName, grant: NewGrant, now: SystemTime) -> Result<(), GrantError> {
-        let shared = &self.0;
+    pub async fn put(&self, connection: &Connection, grant: NewGrant, now: SystemTime) -> Result<(), GrantError> {
+        let (shared, name) = (&self.0, &connection.name);
         let issued_at = seconds(now);
         let key = shared.keys.make(name).await.map_err(|error| shared.sealing(name, error, now))?;
         let contents = Contents {
@@ -209,13 +232,14 @@ impl Grants {
             expires_at: grant.expires_at,
             instance_url: grant.unverified_instance_url,
             identity: grant.identity,
+            made_for: Some(connection.digest()),
         };
         loop {
             let seen = match shared.records.read(name).await.map_err(|error| shared.table(name, &error, now))? {
                 None => None,
                 Some(Ok(record)) => record.version,
                 Some(Err(_)) => {
-                    self.remove(name, now).await?;
+                    shared.records.delete(name).await.map_err(|error| shared.table(name, &error, now))?;
                     None
                 }
             };
@@ -229,13 +253,35 @@ impl Grants {
         }
     }
 
-    /// Forgets the grant of a connection; whoever uses it from memory does so for another minute.
+    /// Forgets the grant of a connection and who consented; whoever uses it from memory does so for another minute.
     ///
     /// # Errors
     /// [`GrantError::Unavailable`] when the table does not answer.
     pub async fn remove(&self, name: &ConnectionName, now: SystemTime) -> Result<(), GrantError> {
         *self.0.here(name).known() = Known::default();
-        self.0.records.delete(name).await.map_err(|error| self.0.table(name, &error, now))
+        self.0.records.delete_all(name).await.map_err(|error| self.0.table(name, &error, now))
+    }
+
+    /// Marks a connection whose resource refuses `refused` for good, as with `insufficient_scope` (RFC 6750 §3.1): it is not
+    /// used again until an administrator connects it anew. A grant that has been replaced meanwhile is left alone.
+    /// `reason` is shown to administrators; it holds no text of the resource.
+    ///
+    /// # Errors
+    /// [`GrantError::Unavailable`] when the table does not answer.
+    pub async fn needs_attention(
+        &self,
+        name: &ConnectionName,
+        refused: &AccessToken,
+        reason: &str,
+        now: SystemTime,
+    ) -> Result<(), GrantError> {
+        let marked = self.0.records.mark_attention(name, Some(refused.version), reason).await;
+        if marked.map_err(|error| self.0.table(name, &error, now))? {
+            *self.0.here(name).known() = Known::default();
+            let error = GrantError::NeedsAttention { connection: name.to_string(), reason: reason.to_owned() };
+            log(&error, None, now);
+        }
+        Ok(())
     }
 
     /// Lets a connection that needed attention be tried again.
@@ -267,23 +313,24 @@ impl Grants {
     ) -> Result<AccessToken, GrantError> {
         let clock = Clock::starting(now);
         let here = self.0.here(&connection.name);
-        if let Some(token) = here.remembered(refused, clock.ms()) {
+        let wanted = Wanted { made_for: connection.digest(), refused };
+        if let Some(token) = here.remembered(&wanted, clock.ms()) {
             return Ok(token);
         }
         let deadline = Instant::now() + PATIENCE;
-        let _turn = match (here.turn.try_lock(), here.alive(refused, clock.ms())) {
+        let _turn = match (here.turn.try_lock(), here.alive(&wanted, clock.ms())) {
             (Ok(turn), _) => turn,
             (Err(_), Some(token)) => return Ok(token),
             (Err(_), None) => tokio::time::timeout_at(deadline, here.turn.lock())
                 .await
                 .map_err(|_| unavailable(&connection.name, "the refresh of its grant takes too long"))?,
         };
-        if let Some(token) = here.remembered(refused, clock.ms()) {
+        if let Some(token) = here.remembered(&wanted, clock.ms()) {
             return Ok(token);
         }
-        match self.0.obtain_in_turn(connection, &here, refused, clock, deadline).await {
+        match self.0.obtain_in_turn(connection, &here, &wanted, clock, deadline).await {
             // What is to be renewed ahead of time may be used for the rest of its life.
-            Err(GrantError::Unavailable { .. }) if let Some(token) = here.alive(refused, clock.ms()) => Ok(token),
+            Err(GrantError::Unavailable { .. }) if let Some(token) = here.alive(&wanted, clock.ms()) => Ok(token),
             outcome => outcome,
         }
     }
@@ -294,7 +341,7 @@ impl Shared {
         self: &Arc<Self>,
         connection: &Connection,
         here: &Arc<Here>,
-        refused: Option<u64>,
+        wanted: &Wanted,
         clock: Clock,
         deadline: Instant,
     ) -> Result<AccessToken, GrantError> {
@@ -305,17 +352,21 @@ impl Shared {
             // What was known before the read: a refresh that nobody waits for any more may end during it.
             let earlier = here.known().grant.clone();
             let record = self.read(name, clock.now()).await?;
-            let grant = match &record {
-                Some(record) => self.open(name, record, earlier, clock).await?,
+            let opened = match &record {
+                Some(record) => self.open(name, record, earlier, wanted, clock).await?,
                 None => None,
             };
-            if let Some(grant) = &grant {
+            let grant = opened.filter(|grant| grant.is_for(wanted));
+            // What needs attention would be used from memory by the next call.
+            if record.as_ref().is_some_and(|record| record.shown.status == Status::Attention) {
+                here.known().grant = None;
+            } else if let Some(grant) = &grant {
                 here.remember(grant.clone(), clock.ms());
             }
             if grant.is_none() && matches!(connection.flow, Flow::RefreshToken { .. }) {
                 return Err(GrantError::NotConnected(name.to_string()));
             }
-            match step(record.as_ref(), grant.as_deref(), refused, clock.ms()) {
+            match step(record.as_ref(), grant.as_deref(), wanted, clock.ms()) {
                 Step::Use => {
                     if let Some(token) = grant.as_ref().and_then(|grant| grant.access.clone()) {
                         return Ok(token);
@@ -359,11 +410,12 @@ impl Shared {
         name: &ConnectionName,
         record: &Record,
         earlier: Option<Arc<Grant>>,
+        wanted: &Wanted,
         clock: Clock,
     ) -> Result<Option<Arc<Grant>>, GrantError> {
         let (Some(version), Some(sealed)) = (record.version, &record.sealed) else { return Ok(None) };
         match earlier {
-            Some(earlier) if earlier.version == version => return Ok(Some(earlier)),
+            Some(earlier) if earlier.version == version && earlier.is_for(wanted) => return Ok(Some(earlier)),
             // An earlier record in the place of a later one.
             Some(earlier) if earlier.version > version => return Err(self.damaged(name, clock.now())),
             _ => {}
@@ -440,7 +492,7 @@ impl Shared {
             TokenFailure::Misconfigured(problem) => misconfigured(name, problem),
             TokenFailure::Unavailable(reason) | TokenFailure::NoAnswer(reason) => unavailable(name, reason),
             TokenFailure::Refused(reason) => {
-                GrantError::NeedsAttention { connection: name.to_string(), reason: reason.clone() }
+                GrantError::NeedsAttention { connection: name.to_string(), reason: reason.to_string() }
             }
         }
     }
@@ -508,13 +560,17 @@ impl Refresh {
         let endpoint = &self.connection.token_endpoint;
         match request.send(&self.shared.fetcher, endpoint, self.clock.now()).await {
             Ok(answer) => self.keep(answer).await,
-            Err(TokenFailure::Refused(reason)) => self.refused(reason).await,
+            Err(TokenFailure::Refused(error)) => self.refused(error.to_string()).await,
             Err(failure) => {
                 let error = self.shared.failed_without_lease(name, &failure);
-                log(&error, None, self.clock.now());
-                match failure {
-                    // Who does not answer may still be at work: nobody asks again before it has to be over.
-                    TokenFailure::NoAnswer(_) => self.end(until.max(self.clock.ms() + BACK_OFF), true).await,
+                let code = error.code_of_refresh();
+                request_log::problem("oauth-client", code, &error.to_string(), self.clock.now());
+                match (failure, &self.connection.flow) {
+                    // Who does not answer may still be at work, and take a second use of the refresh token for theft: nobody
+                    // asks again before it has to be over. A second request of another flow harms nothing.
+                    (TokenFailure::NoAnswer(_), Flow::RefreshToken { .. }) => {
+                        self.end(until.max(self.clock.ms() + BACK_OFF), true).await;
+                    }
                     _ => self.end(self.clock.ms() + BACK_OFF, false).await,
                 }
                 Err(error)
@@ -534,6 +590,7 @@ impl Refresh {
             expires_at: answer.expires_at,
             instance_url: answer.unverified_instance_url,
             identity: answer.identity,
+            made_for: Some(self.connection.digest()),
         };
         let refreshed = sealed(name, self.seen, &contents, &self.key, now)
             .map_err(|error| self.shared.sealing(name, error, now))?;
@@ -559,6 +616,13 @@ impl Refresh {
 
     async fn refused(&self, reason: String) -> Result<Option<AccessToken>, GrantError> {
         let name = &self.connection.name;
+        // The record is of another registration: that one may work.
+        if self.seen.is_some() && self.grant.is_none() {
+            self.end(self.clock.ms() + BACK_OFF, false).await;
+            let error = GrantError::NeedsAttention { connection: name.to_string(), reason };
+            log(&error, None, self.clock.now());
+            return Err(error);
+        }
         match self.shared.records.mark_attention(name, self.seen, &reason).await {
             // Somebody else has replaced the grant meanwhile: it was the earlier one that was refused.
             Ok(false) => Ok(None),
@@ -589,18 +653,18 @@ impl Here {
     }
 
     /// A token that may be used without a look at its record.
-    fn remembered(&self, refused: Option<u64>, now: u64) -> Option<AccessToken> {
+    fn remembered(&self, wanted: &Wanted, now: u64) -> Option<AccessToken> {
         let known = self.known();
         let grant = known.grant.as_ref()?;
         // A caller's time may be a little older than that of the one who read it.
         let recent = now.abs_diff(known.read_at) < MAX_AGE;
-        (recent && grant.is_usable(refused, now) && !grant.is_due(now)).then(|| grant.access.clone())?
+        (recent && grant.is_usable(wanted, now) && !grant.is_due(now)).then(|| grant.access.clone())?
     }
 
     /// A token that has not ended.
-    fn alive(&self, refused: Option<u64>, now: u64) -> Option<AccessToken> {
+    fn alive(&self, wanted: &Wanted, now: u64) -> Option<AccessToken> {
         let grant = self.known().grant.clone()?;
-        grant.is_usable(refused, now).then(|| grant.access.clone())?
+        grant.is_usable(wanted, now).then(|| grant.access.clone())?
     }
 }
 
@@ -614,12 +678,17 @@ impl Grant {
             version,
         });
         let refresh_token = contents.refresh_token.map(SecretString::from);
-        Grant { version, refresh_token, access, issued_at: contents.issued_at, key }
+        Grant { version, made_for: contents.made_for, refresh_token, access, issued_at: contents.issued_at, key }
     }
 
-    fn is_usable(&self, refused: Option<u64>, now: u64) -> bool {
-        let other = refused.is_none_or(|version| self.version > version);
+    fn is_for(&self, wanted: &Wanted) -> bool {
+        self.made_for.as_ref().is_none_or(|made_for| *made_for == wanted.made_for)
+    }
+
+    fn is_usable(&self, wanted: &Wanted, now: u64) -> bool {
+        let other = wanted.refused.is_none_or(|version| self.version > version);
         other
+            && self.is_for(wanted)
             && self
                 .access
                 .as_ref()
@@ -635,11 +704,11 @@ impl Grant {
     }
 }
 
-fn step(record: Option<&Record>, grant: Option<&Grant>, refused: Option<u64>, now: u64) -> Step {
+fn step(record: Option<&Record>, grant: Option<&Grant>, wanted: &Wanted, now: u64) -> Step {
     if record.is_some_and(|record| record.shown.status == Status::Attention) {
         return Step::NeedsAttention;
     }
-    let usable = grant.is_some_and(|grant| grant.is_usable(refused, now));
+    let usable = grant.is_some_and(|grant| grant.is_usable(wanted, now));
     if usable && grant.is_some_and(|grant| !grant.is_due(now)) {
         return Step::Use;
     }

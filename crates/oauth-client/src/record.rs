@@ -18,9 +18,8 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use registry::ConnectionName;
 
+use crate::items::{self, Item, TableError, condition_held, number, text};
 use crate::sealing::{FORMAT, Sealed};
-
-type Item = HashMap<String, AttributeValue>;
 
 /// How a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,20 +78,6 @@ pub(crate) struct NewRecord {
 /// An item that we did not write.
 #[derive(Debug)]
 pub(crate) struct Malformed;
-
-/// The table does not answer, or refuses.
-#[derive(Debug, thiserror::Error)]
-#[error("the state table does not answer, or refuses: {0}")]
-pub(crate) struct TableError(Box<aws_sdk_dynamodb::Error>);
-
-impl<E> From<E> for TableError
-where
-    aws_sdk_dynamodb::Error: From<E>,
-{
-    fn from(error: E) -> TableError {
-        TableError(Box::new(error.into()))
-    }
-}
 
 /// Grants in the `state` table.
 #[derive(Clone)]
@@ -244,6 +229,16 @@ impl Records {
         condition_held(Box::pin(put.send()).await)
     }
 
+    /// Deletes all that is kept of a connection: its record, who consented, and how the last consent ended.
+    pub(crate) async fn delete_all(&self, connection: &ConnectionName) -> Result<(), TableError> {
+        self.delete(connection).await?;
+        for sk in ["PIN", "CONSENT"] {
+            let key = items::key(&format!("GRANT#{connection}"), sk);
+            Box::pin(self.dynamodb.delete_item().table_name(&self.table).set_key(Some(key)).send()).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes a record; one that is not there is no error.
     pub(crate) async fn delete(&self, connection: &ConnectionName) -> Result<(), TableError> {
         let delete = self.dynamodb.delete_item().table_name(&self.table).set_key(Some(key(connection)));
@@ -256,19 +251,8 @@ fn unreplaced(seen: Option<u64>) -> &'static str {
     if seen.is_some() { UNREPLACED } else { UNWRITTEN }
 }
 
-fn condition_held<T, E>(outcome: Result<T, E>) -> Result<bool, TableError>
-where
-    aws_sdk_dynamodb::Error: From<E>,
-{
-    match outcome.map_err(aws_sdk_dynamodb::Error::from) {
-        Ok(_) => Ok(true),
-        Err(aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)) => Ok(false),
-        Err(error) => Err(TableError(Box::new(error))),
-    }
-}
-
 fn key(connection: &ConnectionName) -> Item {
-    HashMap::from([("pk".to_owned(), text(&format!("GRANT#{connection}"))), ("sk".to_owned(), text("RECORD"))])
+    items::key(&format!("GRANT#{connection}"), "RECORD")
 }
 
 fn item(connection: &ConnectionName, record: &NewRecord) -> Item {
@@ -340,12 +324,4 @@ fn blob_in(item: &Item, name: &str) -> Result<Vec<u8>, Malformed> {
         Some(AttributeValue::B(blob)) => Ok(blob.as_ref().to_vec()),
         _ => Err(Malformed),
     }
-}
-
-fn text(value: &str) -> AttributeValue {
-    AttributeValue::S(value.to_owned())
-}
-
-fn number(value: u64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }

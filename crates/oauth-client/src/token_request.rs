@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::assertion;
 use crate::connection::Connection;
+use crate::oauth_error::OAuthError;
 
 /// How long a token request may take. A lease outlasts it.
 pub const TIMEOUT: Duration = Duration::from_secs(8);
@@ -30,19 +31,20 @@ pub struct TokenAnswer {
     pub unverified_instance_url: Option<String>,
     /// Whom it is for: Salesforce's identity URL.
     pub identity: Option<String>,
+    /// The ID token (OpenID Connect Core §3.1.3.3); not checked.
+    pub unverified_id_token: Option<SecretString>,
 }
 
 /// Why there is no token.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TokenFailure {
-    /// The authorization server refuses the grant or the client, until somebody changes something. Its error code, and
-    /// what it said if that is one of the known texts.
-    Refused(String),
+    /// The authorization server refuses the grant or the client, until somebody changes something.
+    Refused(OAuthError),
     /// The request cannot be made from what is configured; nothing was sent.
     Misconfigured(&'static str),
-    /// Nothing was sent, or the server has answered without a token. Another try may work.
+    /// Nothing was sent, or the server is done with the request and gave no token. Another try may work.
     Unavailable(&'static str),
-    /// No whole answer came: the server may still be at work on the request.
+    /// No answer came in time: the server may still be at work on the request.
     NoAnswer(&'static str),
 }
 
@@ -71,14 +73,17 @@ impl TokenRequest {
                     refresh_token.ok_or(TokenFailure::Misconfigured("its grant has no refresh token"))?;
                 form.append_pair("grant_type", "refresh_token");
                 form.append_pair("refresh_token", refresh_token.expose_secret());
-                request.authorization = authenticate(&mut form, connection, secret, *client_auth);
+                request.authorization = authenticate(&mut form, connection, secret, *client_auth, now)?;
             }
             Flow::ClientCredentials { client_auth } => {
                 if secret.is_none() {
-                    return Err(TokenFailure::Misconfigured("client credentials need a client secret"));
+                    return Err(TokenFailure::Misconfigured(
+                        "client credentials need a client secret or a private key",
+                    ));
                 }
                 form.append_pair("grant_type", "client_credentials");
-                request.authorization = authenticate(&mut form, connection, secret, *client_auth);
+                append_scopes(&mut form, connection);
+                request.authorization = authenticate(&mut form, connection, secret, *client_auth, now)?;
             }
             Flow::JwtBearer { subject, audience } => {
                 let key = secret.ok_or(TokenFailure::Misconfigured("assertions need a private key"))?;
@@ -89,6 +94,58 @@ impl TokenRequest {
                 form.append_pair("assertion", signed.expose_secret());
             }
         }
+        append_resource(&mut form, connection);
+        Ok(request)
+    }
+
+    /// Makes the request that exchanges an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5).
+    ///
+    /// # Errors
+    /// [`TokenFailure::Misconfigured`] when the connection has no consent, or its private key is none.
+    pub fn for_code(
+        connection: &Connection,
+        secret: Option<&SecretString>,
+        code: &SecretString,
+        redirect_uri: &str,
+        code_verifier: &SecretString,
+        now: SystemTime,
+    ) -> Result<TokenRequest, TokenFailure> {
+        let Flow::RefreshToken { client_auth } = connection.flow else {
+            return Err(TokenFailure::Misconfigured("its flow has no consent"));
+        };
+        let mut request = TokenRequest { form: String::new(), authorization: None };
+        let mut form = Serializer::new(&mut request.form);
+        form.append_pair("grant_type", "authorization_code");
+        form.append_pair("code", code.expose_secret());
+        form.append_pair("redirect_uri", redirect_uri);
+        form.append_pair("code_verifier", code_verifier.expose_secret());
+        request.authorization = authenticate(&mut form, connection, secret, client_auth, now)?;
+        append_resource(&mut form, connection);
+        Ok(request)
+    }
+
+    /// Makes the request that revokes a token (RFC 7009 §2.1), for a revocation endpoint.
+    ///
+    /// # Errors
+    /// [`TokenFailure::Misconfigured`] when the private key is none.
+    pub fn for_revocation(
+        connection: &Connection,
+        secret: Option<&SecretString>,
+        token: &SecretString,
+        hint: &'static str,
+        now: SystemTime,
+    ) -> Result<TokenRequest, TokenFailure> {
+        let client_auth = match &connection.flow {
+            Flow::RefreshToken { client_auth } | Flow::ClientCredentials { client_auth } => *client_auth,
+            // The assertion of this flow stands for a user; the client itself has no secret.
+            Flow::JwtBearer { .. } => ClientAuth::Post,
+        };
+        let secret = secret.filter(|_| !matches!(connection.flow, Flow::JwtBearer { .. }));
+        let mut request = TokenRequest { form: String::new(), authorization: None };
+        let mut form = Serializer::new(&mut request.form);
+        form.append_pair("token", token.expose_secret());
+        form.append_pair("token_type_hint", hint);
+        request.authorization = authenticate(&mut form, connection, secret, client_auth, now)?;
         Ok(request)
     }
 
@@ -102,9 +159,26 @@ impl TokenRequest {
         token_endpoint: &str,
         now: SystemTime,
     ) -> Result<TokenAnswer, TokenFailure> {
-        let target = fetcher
-            .check(token_endpoint)
-            .map_err(|_| TokenFailure::Misconfigured("the URL of its token endpoint is not allowed"))?;
+        let not_allowed = TokenFailure::Misconfigured("the URL of its token endpoint is not allowed");
+        read(&self.post(fetcher, token_endpoint, not_allowed).await?, now)
+    }
+
+    /// Sends the request to a revocation endpoint, once. 200 is all that it says (RFC 7009 §2.2).
+    ///
+    /// # Errors
+    /// [`TokenFailure`].
+    pub async fn revoke(self, fetcher: &Fetcher, revocation_endpoint: &str) -> Result<(), TokenFailure> {
+        let not_allowed = TokenFailure::Misconfigured("the URL of its revocation endpoint is not allowed");
+        let answer = self.post(fetcher, revocation_endpoint, not_allowed).await?;
+        match answer.status {
+            200..=299 => Ok(()),
+            400..=499 => Err(read_refusal(&answer.body)),
+            _ => Err(TokenFailure::Unavailable("the authorization server failed")),
+        }
+    }
+
+    async fn post(self, fetcher: &Fetcher, url: &str, not_allowed: TokenFailure) -> Result<Answer, TokenFailure> {
+        let target = fetcher.check(url).map_err(|_| not_allowed)?;
         let mut headers = vec![
             ("accept", "application/json".to_owned()),
             ("content-type", "application/x-www-form-urlencoded".to_owned()),
@@ -112,34 +186,59 @@ impl TokenRequest {
         headers.extend(self.authorization.map(|value| ("authorization", value)));
         let body = Bytes::from(self.form);
         let outgoing = Outgoing { method: "POST", target, headers, body, max_bytes: MAX_ANSWER, timeout: TIMEOUT };
-        read(&fetcher.send(outgoing).await.map_err(not_answered)?, now)
+        fetcher.send(outgoing).await.map_err(not_answered)
     }
 }
 
-/// Adds the client id and, if there is one, its secret; gives the header for Basic. RFC 6749 §2.3.1: both parts are
-/// form-encoded before Base64.
+fn append_scopes(form: &mut Serializer<'_, &mut String>, connection: &Connection) {
+    if !connection.scopes.is_empty() {
+        form.append_pair("scope", &connection.scopes.join(" "));
+    }
+}
+
+fn append_resource(form: &mut Serializer<'_, &mut String>, connection: &Connection) {
+    if let Some(resource) = &connection.resource {
+        form.append_pair("resource", resource);
+    }
+}
+
+/// Adds the client id and, if there is one, its secret or an assertion; gives the header for Basic. RFC 6749 §2.3.1: both
+/// parts are form-encoded before Base64.
 fn authenticate(
     form: &mut Serializer<'_, &mut String>,
     connection: &Connection,
     secret: Option<&SecretString>,
     client_auth: ClientAuth,
-) -> Option<String> {
+    now: SystemTime,
+) -> Result<Option<String>, TokenFailure> {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     match (secret, client_auth) {
         (Some(secret), ClientAuth::Basic) => {
             let pair = format!("{}:{}", encode(&connection.client_id), encode(secret.expose_secret()));
-            Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
+            return Ok(Some(format!("Basic {}", BASE64_STANDARD.encode(pair))));
+        }
+        (Some(key), ClientAuth::PrivateKeyJwt) => {
+            // RFC 7523 §3 and draft-ietf-oauth-rfc7523bis §4: the issuer is the audience.
+            let audience = connection.issuer.as_deref().unwrap_or(&connection.token_endpoint);
+            let signed = assertion::authenticate(key, &connection.client_id, audience, now);
+            let problem = "its private key is no RSA key of at least 2048 bits and no P-256 key in PEM";
+            let signed = signed.ok_or(TokenFailure::Misconfigured(problem))?;
+            form.append_pair("client_id", &connection.client_id);
+            form.append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            form.append_pair("client_assertion", signed.expose_secret());
+        }
+        (None, ClientAuth::PrivateKeyJwt) => {
+            return Err(TokenFailure::Misconfigured("private_key_jwt needs a private key"));
         }
         (Some(secret), ClientAuth::Post) => {
             form.append_pair("client_id", &connection.client_id);
             form.append_pair("client_secret", secret.expose_secret());
-            None
         }
-        (None, _) => {
+        (None, ClientAuth::Post | ClientAuth::Basic) => {
             form.append_pair("client_id", &connection.client_id);
-            None
         }
     }
+    Ok(None)
 }
 
 fn not_answered(error: FetchError) -> TokenFailure {
@@ -150,7 +249,8 @@ fn not_answered(error: FetchError) -> TokenFailure {
         FetchError::Header => TokenFailure::Misconfigured("its client id or secret has characters that cannot be sent"),
         FetchError::Unreachable(_) => TokenFailure::Unavailable("the authorization server cannot be reached"),
         FetchError::TimedOut => TokenFailure::NoAnswer("the authorization server did not answer in time"),
-        _ => TokenFailure::NoAnswer("the answer of the authorization server did not come whole"),
+        // The connection is closed: whoever was at the other end is done with the request.
+        _ => TokenFailure::Unavailable("the answer of the authorization server did not come whole"),
     }
 }
 
@@ -163,6 +263,7 @@ struct Success {
     expires_in: Option<serde_json::Value>,
     instance_url: Option<String>,
     id: Option<String>,
+    id_token: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +302,7 @@ fn read_success(body: &[u8], now: SystemTime) -> Result<TokenAnswer, TokenFailur
         access_token: success.access_token,
         unverified_instance_url: success.instance_url,
         identity: success.id.filter(|id| is_identity(id)),
+        unverified_id_token: success.id_token,
     })
 }
 
@@ -215,12 +317,15 @@ fn expiry_of_jwt(token: &str) -> Option<u64> {
 }
 
 /// It is shown to administrators.
-fn is_identity(text: &str) -> bool {
-    text.len() <= 200 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_@".contains(&byte))
+pub(crate) fn is_identity(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b":/.-_@|+=~".contains(&byte);
+    !text.is_empty() && text.len() <= 200 && text.bytes().all(known)
 }
 
-/// Errors that stay until somebody changes something (RFC 6749 §5.2, and Salesforce's own).
-const LASTING: [&str; 13] = [
+/// Errors that stay until somebody changes something (RFC 6749 §5.2, RFC 8707 §2, and Salesforce's own).
+const LASTING: [&str; 15] = [
+    "invalid_target",
+    "redirect_uri_mismatch",
     "invalid_grant",
     "invalid_client",
     "invalid_client_id",
@@ -236,36 +341,13 @@ const LASTING: [&str; 13] = [
     "OAUTH_AUTHORIZATION_BLOCKED",
 ];
 
-/// What Salesforce says with them. Other texts are left out: they could repeat what was sent.
-const KNOWN_DESCRIPTIONS: [&str; 15] = [
-    "expired access/refresh token",
-    "token validity expired",
-    "authentication failure",
-    "inactive user",
-    "inactive organization",
-    "user hasn't approved this consumer",
-    "invalid assertion",
-    "audience is invalid",
-    "no client credentials user enabled",
-    "request not supported on this domain",
-    "ip restricted",
-    "client identifier invalid",
-    "invalid client credentials",
-    "the requested scope is not allowed",
-    "Cross-org OAuth flows are not supported for this external client app",
-];
-
 fn read_refusal(body: &[u8]) -> TokenFailure {
     let Ok(refusal) = serde_json::from_slice::<Refusal>(body) else {
         return TokenFailure::Unavailable("the authorization server refused without a reason that can be read");
     };
-    let Some(code) = LASTING.iter().find(|code| **code == refusal.error) else {
-        return TokenFailure::Unavailable("the authorization server refused for the moment");
-    };
-    let said = refusal.error_description.to_ascii_lowercase();
-    match KNOWN_DESCRIPTIONS.iter().find(|known| said.contains(&known.to_ascii_lowercase())) {
-        Some(known) => TokenFailure::Refused(format!("{code} ({known})")),
-        None => TokenFailure::Refused((*code).to_owned()),
+    match OAuthError::read(&refusal.error, &refusal.error_description) {
+        Some(error) if LASTING.contains(&error.code) => TokenFailure::Refused(error),
+        _ => TokenFailure::Unavailable("the authorization server refused for the moment"),
     }
 }
 
@@ -281,6 +363,9 @@ mod tests {
             client_id: "key+1".to_owned(),
             flow,
             secret_id: None,
+            issuer: Some("https://example.my.salesforce.com".to_owned()),
+            resource: None,
+            scopes: Vec::new(),
         }
     }
 
@@ -357,8 +442,10 @@ mod tests {
             (r#"{"error":"invalid_grant","error_description":"you sent 5Aep861"}"#, "invalid_grant"),
             (r#"{"error":"invalid_client"}"#, "invalid_client"),
         ] {
-            assert_eq!(failure(400, body), TokenFailure::Refused(reason.to_owned()));
-            assert_eq!(failure(401, body), TokenFailure::Refused(reason.to_owned()));
+            for status in [400, 401] {
+                let TokenFailure::Refused(error) = failure(status, body) else { panic!("{body}") };
+                assert_eq!(error.to_string(), reason);
+            }
         }
         for (status, body) in [
             (400, r#"{"error":"rate_limit_exceeded"}"#),

@@ -4,18 +4,25 @@
 //! [`url`] says which URLs may be asked for, [`address`] which addresses may be connected to. Both hold in every request:
 //! the resolver of the HTTP client is ours, so that the address that is checked is the one that is connected to. Redirects
 //! are not followed, connections not kept. [`Fetcher::get`] fetches a document; [`Fetcher::send`] sends a request of any
-//! method to an API ([`send`]).
+//! method to an API ([`send`]), [`Fetcher::open`] one whose answer is read as it comes. [`breaker`] leaves a host alone that
+//! fails, [`text`] makes what hosts say safe to show.
 
 pub mod address;
+pub mod breaker;
 #[cfg(test)]
 mod fetch_tests;
+#[cfg(test)]
+mod lookup_tests;
 pub mod send;
 #[cfg(test)]
 mod send_tests;
+pub mod text;
 pub mod url;
 
 use std::error::Error;
+use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,10 +32,10 @@ use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
-pub use send::{Answer, Outgoing};
+pub use breaker::Breaker;
+pub use send::{Answer, Chunks, Incoming, Outgoing};
 pub use url::{Reach, Target, UrlError};
 
 /// How long a fetch may take, from the name to the last byte.
@@ -72,6 +79,7 @@ pub enum FetchError {
 pub struct Fetcher {
     reach: Reach,
     roots: Option<Arc<str>>,
+    lookup: Lookup,
     // Made when it is needed: parsing the system's roots takes longer than the rest of a cold start.
     connector: Arc<OnceLock<Connector>>,
 }
@@ -79,12 +87,13 @@ pub struct Fetcher {
 impl Fetcher {
     /// Fetches from public hosts, trusting the system's roots.
     pub fn new() -> Fetcher {
-        Fetcher { reach: Reach::Public, roots: None, connector: Arc::default() }
+        Fetcher { reach: Reach::Public, roots: None, lookup: by_the_system, connector: Arc::default() }
     }
 
     /// Fetches from this machine too, for local runs and tests; `roots` (PEM) replaces the system's.
     pub fn with_loopback(roots: Option<&str>) -> Fetcher {
-        Fetcher { reach: Reach::Loopback, roots: roots.map(Arc::from), connector: Arc::default() }
+        let roots = roots.map(Arc::from);
+        Fetcher { reach: Reach::Loopback, roots, lookup: by_the_system, connector: Arc::default() }
     }
 
     /// Whether a URL may be fetched, as far as the URL alone tells.
@@ -123,7 +132,7 @@ impl Fetcher {
         if !is_json(response.headers().get("content-type").unwrap_or_default()) {
             return Err(FetchError::ContentType);
         }
-        read(response.into_body(), max_bytes).await.map_err(unreachable)
+        Chunks::new(response.into_body(), max_bytes, TIMEOUT).rest().await.map_err(unreachable)
     }
 
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
@@ -150,7 +159,7 @@ impl Fetcher {
                 .tls_context(TlsContext::builder().with_trust_store(roots).build().unwrap_or_default())
                 // A connection that is kept would outlive the check of its address.
                 .pool_max_idle_per_host(0)
-                .build_with_resolver(CheckedResolver { reach: self.reach })
+                .build_with_resolver(CheckedResolver { reach: self.reach, lookup: self.lookup })
         })
     }
 }
@@ -169,19 +178,6 @@ fn unreachable(error: FetchError) -> FetchError {
     }
 }
 
-async fn read(body: SdkBody, max_bytes: usize) -> Result<Bytes, FetchError> {
-    let mut stream = ByteStream::new(body);
-    let mut document = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| FetchError::Interrupted(error.into()))?;
-        if document.len() + chunk.len() > max_bytes {
-            return Err(FetchError::TooLarge);
-        }
-        document.extend_from_slice(&chunk);
-    }
-    Ok(Bytes::from(document))
-}
-
 /// `application/json` and whatever is derived from it (RFC 6839 §3.1), as `application/jwk-set+json`.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -192,6 +188,14 @@ fn is_json(content_type: &str) -> bool {
 #[derive(Clone, Debug)]
 struct CheckedResolver {
     reach: Reach,
+    lookup: Lookup,
+}
+
+/// The addresses of a name.
+type Lookup = fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+
+fn by_the_system(name: String) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, 443)).await?.map(|address| address.ip()).collect()) })
 }
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -201,9 +205,9 @@ struct NotPublic;
 impl ResolveDns for CheckedResolver {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
         DnsFuture::new(async move {
-            let found = tokio::net::lookup_host((name, 443)).await.map_err(ResolveDnsError::new)?;
+            let found = (self.lookup)(name.to_owned()).await.map_err(ResolveDnsError::new)?;
             let local = self.reach == Reach::Loopback && name == "localhost";
-            checked(found.map(|address| address.ip()).collect(), local).map_err(ResolveDnsError::new)
+            checked(found, local).map_err(ResolveDnsError::new)
         })
     }
 }

@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 use http::HeaderMap;
+use tokio::time::Instant;
 
 use crate::url::{Target, UrlError};
-use crate::{FetchError, Fetcher, read};
+use crate::{FetchError, Fetcher};
+
+/// No request takes longer, whatever its timeout.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// A request.
 pub struct Outgoing {
@@ -44,6 +49,60 @@ impl Answer {
     }
 }
 
+/// An answer whose body is still coming. Dropping it ends the connection.
+pub struct Incoming {
+    /// Its status, redirects among them: none is followed.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Chunks,
+}
+
+impl Incoming {
+    /// A header's value; `None` when it is missing or no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// A body, as it comes: for as long as the request may take, and at most as many bytes as are read.
+pub struct Chunks {
+    stream: ByteStream,
+    left: usize,
+    until: Instant,
+}
+
+impl Chunks {
+    pub(crate) fn new(body: SdkBody, max_bytes: usize, timeout: Duration) -> Chunks {
+        Chunks { stream: ByteStream::new(body), left: max_bytes, until: Instant::now() + timeout }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`FetchError::Interrupted`], [`FetchError::TooLarge`], [`FetchError::TimedOut`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let next = tokio::time::timeout_at(self.until, self.stream.next());
+        let Some(chunk) = next.await.map_err(|_| FetchError::TimedOut)? else { return Ok(None) };
+        let chunk = chunk.map_err(|error| FetchError::Interrupted(error.into()))?;
+        self.left = self.left.checked_sub(chunk.len()).ok_or(FetchError::TooLarge)?;
+        Ok(Some(chunk))
+    }
+
+    /// All that is still to come.
+    ///
+    /// # Errors
+    /// As [`Chunks::next`].
+    pub async fn rest(mut self) -> Result<Bytes, FetchError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.next().await? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Bytes::from(body))
+    }
+}
+
 impl Fetcher {
     /// Sends a request, once, and reads the answer whatever its status.
     ///
@@ -51,13 +110,25 @@ impl Fetcher {
     /// Nothing was sent: [`FetchError::Url`], [`FetchError::Header`], [`FetchError::Address`],
     /// [`FetchError::Unreachable`]. The host may have done what it was asked: every other.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let timeout = outgoing.timeout;
-        tokio::time::timeout(timeout, self.send_without_limit_of_time(outgoing))
-            .await
-            .unwrap_or(Err(FetchError::TimedOut))
+        let Incoming { status, headers, body } = self.open(outgoing, HeaderMap::new()).await?;
+        Ok(Answer { status, headers, body: body.rest().await? })
     }
 
-    async fn send_without_limit_of_time(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
+    /// Sends a request, once, and leaves the body of the answer to be read piece by piece. `more` are headers whose names
+    /// are known at run time only.
+    ///
+    /// # Errors
+    /// As [`Fetcher::send`].
+    pub async fn open(&self, outgoing: Outgoing, more: HeaderMap) -> Result<Incoming, FetchError> {
+        let until = Instant::now() + outgoing.timeout.min(LONGEST);
+        let max_bytes = outgoing.max_bytes;
+        let response = tokio::time::timeout_at(until, self.respond(outgoing, more)).await;
+        let (parts, body) = response.map_err(|_| FetchError::TimedOut)??.into_parts();
+        let body = Chunks::new(body, max_bytes, until.duration_since(Instant::now()));
+        Ok(Incoming { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+
+    async fn respond(&self, outgoing: Outgoing, more: HeaderMap) -> Result<http::Response<SdkBody>, FetchError> {
         let uri = outgoing.target.as_uri();
         // A target that another fetcher checked: an address in it would be connected to without a look at it.
         self.check(&format!(
@@ -73,10 +144,11 @@ impl Fetcher {
         for (name, value) in outgoing.headers {
             headers.try_insert(name, value).map_err(|_| FetchError::Header)?;
         }
+        for (name, value) in &more {
+            let value = value.to_str().map_err(|_| FetchError::Header)?.to_owned();
+            headers.try_insert(name.as_str().to_owned(), value).map_err(|_| FetchError::Header)?;
+        }
         let response = self.call(request).await?;
-        let response = response.try_into_http1x().map_err(|error| FetchError::Interrupted(error.into()))?;
-        let (parts, body) = response.into_parts();
-        let body = read(body, outgoing.max_bytes).await?;
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        response.try_into_http1x().map_err(|error| FetchError::Interrupted(error.into()))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -97,4 +98,46 @@ async fn an_answer_that_is_late_or_large_is_given_up() {
 async fn a_request_to_this_machine_leaves_only_by_the_local_switch() {
     let outcome = Fetcher::new().send(outgoing("http://127.0.0.1:1")).await;
     assert!(matches!(outcome, Err(FetchError::Url(_))));
+}
+
+#[tokio::test]
+async fn an_answer_is_read_piece_by_piece_while_it_comes() {
+    let (url, _server) = server("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nfirstwaitlast").await;
+    let more = HeaderMap::from_iter([(HeaderName::from_static("mcp-param-x"), HeaderValue::from_static("1"))]);
+    let mut incoming = Fetcher::with_loopback(None).open(outgoing(&url), more).await.unwrap();
+    assert_eq!((incoming.status, incoming.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(incoming.body.next().await.unwrap().unwrap(), "first");
+    let begin = Instant::now();
+    let late = incoming.body.next().await;
+    assert!(matches!(late, Err(FetchError::TimedOut)), "{late:?}");
+    assert!(begin.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_header_that_is_named_at_run_time_is_sent() {
+    let (url, server) = server(OK).await;
+    let more = HeaderMap::from_iter([(HeaderName::from_static("mcp-param-x"), HeaderValue::from_static("1"))]);
+    let incoming = Fetcher::with_loopback(None).open(outgoing(&url), more).await.unwrap();
+    assert_eq!(incoming.body.rest().await.unwrap(), "{}");
+    assert!(server.await.unwrap().contains("\r\nmcp-param-x: 1\r\n"));
+}
+
+#[tokio::test]
+async fn a_dropped_answer_ends_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"body") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nfirst").await.unwrap();
+        stream.read_to_end(&mut request).await
+    });
+    let mut incoming = Fetcher::with_loopback(None).open(outgoing(&url), HeaderMap::new()).await.unwrap();
+    incoming.body.next().await.unwrap().unwrap();
+    drop(incoming);
+    let ended = tokio::time::timeout(Duration::from_secs(5), served).await;
+    assert!(ended.is_ok(), "the server is left");
 }

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A connection's name: `[a-z][a-z0-9-]{0,39}`.
+use crate::upstream::Upstream;
+
+/// A connection's name: `[a-z][a-z0-9-]{0,39}`, but not `callback`, which is a path of its own (`/connect/callback`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ConnectionName(String);
@@ -14,7 +16,7 @@ impl ConnectionName {
         let rest = text.strip_prefix(|first: char| first.is_ascii_lowercase())?;
         let valid = rest.len() < 40
             && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        valid.then(|| ConnectionName(text.to_owned()))
+        (valid && text != "callback").then(|| ConnectionName(text.to_owned()))
     }
 
     /// The name as text.
@@ -49,6 +51,8 @@ impl From<ConnectionName> for String {
 pub enum Connection {
     /// A Salesforce org.
     Salesforce(SalesforceOrg),
+    /// An MCP server of somebody else.
+    Upstream(Upstream),
 }
 
 impl Connection {
@@ -56,6 +60,7 @@ impl Connection {
     pub fn name(&self) -> &ConnectionName {
         match self {
             Connection::Salesforce(org) => &org.name,
+            Connection::Upstream(upstream) => &upstream.name,
         }
     }
 }
@@ -118,15 +123,17 @@ pub enum Flow {
     },
 }
 
-/// Where the client's secret goes (RFC 6749 §2.3.1).
+/// How the client authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
-    /// `client_secret_post`: into the body.
+    /// `client_secret_post`: the secret goes into the body (RFC 6749 §2.3.1).
     #[default]
     Post,
-    /// `client_secret_basic`: into the `Authorization` header.
+    /// `client_secret_basic`: into the `Authorization` header (RFC 6749 §2.3.1).
     Basic,
+    /// `private_key_jwt`: an assertion that the private key signs (RFC 7523 §2.2), RS256 or ES256 by the kind of the key.
+    PrivateKeyJwt,
 }
 
 #[cfg(test)]
@@ -152,6 +159,7 @@ mod tests {
         for flow in [
             Flow::RefreshToken { client_auth: ClientAuth::Post },
             Flow::ClientCredentials { client_auth: ClientAuth::Basic },
+            Flow::ClientCredentials { client_auth: ClientAuth::PrivateKeyJwt },
             Flow::JwtBearer { subject, audience },
         ] {
             let connection = org(flow);
@@ -166,7 +174,7 @@ mod tests {
         for text in ["sales", "a", "org-2", &"a".repeat(40)] {
             assert!(ConnectionName::parse(text).is_some(), "{text}");
         }
-        for text in ["", "Sales", "2org", "-a", "a_b", "a#b", "a b", "\u{e9}", &"a".repeat(41)] {
+        for text in ["", "callback", "Sales", "2org", "-a", "a_b", "a#b", "a b", "\u{e9}", &"a".repeat(41)] {
             assert!(ConnectionName::parse(text).is_none(), "{text}");
         }
     }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`Client`] | `CLIENT#<client id>` | `RECORD` |
 //! | [`Server`] | `SERVER#<name>` | `RECORD`, and `CONTRACTS` of its tools |
-//! | [`Connection`] | `CONNECTION#<name>` | `RECORD` |
+//! | [`Connection`] | `CONNECTION#<name>` | `RECORD`; of an upstream also `TOOLS`, the accepted ones |
 //! | [`PublishedKey`] | `KEYS` | `<key id>` |
 //!
 //! And, in the `state` table, what follows from it: [`revocation`]s, [`secret_use`]s and [`tool_use`]s.
@@ -24,6 +24,8 @@ pub mod secret_use;
 pub mod server;
 pub mod store;
 pub mod tool_use;
+pub mod upstream;
+pub mod upstream_tool;
 
 pub use client::{AssertionAudience, AuthMethod, Client, ClientChange, ClientId, ClientKeys, ClientStatus, NewClient};
 pub use client_secret::{ClientSecretError, ClientSecrets};
@@ -38,3 +40,5 @@ pub use secret_use::{SecretInUse, SecretUse, SecretUses};
 pub use server::{DEFAULT_SERVER, Limits, LogLevel, Period, Rate, Server, ServerName, Timeout, ToolDefinition};
 pub use store::{Registry, RegistryError, ServerRecord};
 pub use tool_use::{ToolUse, ToolUses};
+pub use upstream::{PinnedTool, PinnedTools, Preset, Upstream, UpstreamAuth, UpstreamOAuth, UpstreamTools};
+pub use upstream_tool::{Accepted, LeftOut, UpstreamTool, WhyLeftOut, upstream_tools};

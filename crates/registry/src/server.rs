@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::Guard;
+use crate::upstream::UpstreamTools;
 
 /// The server at `/mcp`.
 pub const DEFAULT_SERVER: &str = "default";
@@ -95,7 +96,8 @@ pub struct Server {
     /// How long a call may take.
     #[serde(default)]
     pub timeout: Timeout,
-    /// Its tools, in the order of `tools/list`.
+    /// Its own tools, in the order of `tools/list`; a server of upstreams may have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolDefinition>,
     /// The Salesforce org that its Salesforce tools work on, as `northstar org add` named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +105,9 @@ pub struct Server {
     /// What its Salesforce tools may touch.
     #[serde(default, skip_serializing_if = "Guard::is_default")]
     pub guard: Guard,
+    /// Tools of other MCP servers, after its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamTools>,
     /// How often it may be called.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -336,6 +341,7 @@ impl Server {
             tools: shipped().map(|lookup| ToolDefinition::Shipped(lookup.name)).into(),
             org: None,
             guard: Guard::default(),
+            upstreams: Vec::new(),
             limits: Limits::default(),
             log: LogLevel::default(),
         }

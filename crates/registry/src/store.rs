@@ -16,6 +16,7 @@ use crate::connection::{Connection, ConnectionName};
 use crate::key::PublishedKey;
 use crate::revocation::Cut;
 use crate::server::{Server, ServerName};
+use crate::upstream::PinnedTools;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -287,7 +288,9 @@ impl Registry {
     /// # Errors
     /// As all reads.
     pub async fn connections(&self) -> Result<Vec<Connection>, RegistryError> {
-        let mut connections: Vec<Connection> = self.scan("CONNECTION#").await?;
+        let items = self.scan_items("CONNECTION#").await?;
+        let records = items.into_iter().filter(|item| item.get("sk").is_some_and(|sk| is_text(sk, RECORD)));
+        let mut connections = records.map(parse::<Connection>).collect::<Result<Vec<_>, _>>()?;
         connections.sort_by(|a, b| a.name().cmp(b.name()));
         Ok(connections)
     }
@@ -300,13 +303,40 @@ impl Registry {
         self.put(&connection_key(connection.name()), RECORD, connection, only_new).await
     }
 
-    /// Deletes a connection; one that is not there is no error.
+    /// Deletes a connection with its accepted tools; one that is not there is no error.
     ///
     /// # Errors
     /// [`RegistryError::Table`] when the table does not answer.
     pub async fn delete_connection(&self, name: &ConnectionName) -> Result<(), RegistryError> {
-        let key = key(&connection_key(name), RECORD);
-        self.dynamodb.delete_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        // The record last: what is left of a deletion that was cut off can be deleted again.
+        for sk in [TOOLS, RECORD] {
+            let key = key(&connection_key(name), sk);
+            self.dynamodb.delete_item().table_name(&self.table).set_key(Some(key)).send().await?;
+        }
+        Ok(())
+    }
+
+    /// The tools of an upstream that an administrator accepted; `None` when none ever were.
+    ///
+    /// # Errors
+    /// As all reads.
+    pub async fn pinned_tools(&self, name: &ConnectionName) -> Result<Option<PinnedTools>, RegistryError> {
+        let get = self.dynamodb.get_item().table_name(&self.table).set_key(Some(key(&connection_key(name), TOOLS)));
+        let Some(item) = Box::pin(get.consistent_read(true).send()).await?.item else { return Ok(None) };
+        let text = item.get("tools").and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+        serde_json::from_str(text).map(Some).map_err(RegistryError::Definition)
+    }
+
+    /// Writes the accepted tools of an upstream over any earlier ones. They are one JSON text, in which the order of
+    /// properties is kept; an item has 400 KB at most.
+    ///
+    /// # Errors
+    /// [`RegistryError::Table`] when the table does not answer.
+    pub async fn put_pinned_tools(&self, name: &ConnectionName, tools: &PinnedTools) -> Result<(), RegistryError> {
+        let mut item = key(&connection_key(name), TOOLS);
+        let text = serde_json::to_string(tools).map_err(RegistryError::Definition)?;
+        item.insert("tools".to_owned(), AttributeValue::S(text));
+        self.dynamodb.put_item().table_name(&self.table).set_item(Some(item)).send().await?;
         Ok(())
     }
 
@@ -393,6 +423,7 @@ impl Registry {
 const UNCHANGED: &str = "#version = :version OR (attribute_exists(pk) AND attribute_not_exists(#version))";
 const RECORD: &str = "RECORD";
 const CONTRACTS: &str = "CONTRACTS";
+const TOOLS: &str = "TOOLS";
 const KEYS: &str = "KEYS";
 
 fn client_key(id: &ClientId) -> String {

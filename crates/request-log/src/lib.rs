@@ -20,7 +20,7 @@ use time::macros::format_description;
 pub enum Level {
     /// The request was answered as asked, or refused by a rule.
     Info,
-    /// The caller made a mistake: a wrong secret, an expired token, a malformed body.
+    /// The caller made a mistake: a wrong secret, an expired token, a malformed body. Or somebody whom we ask failed.
     Warn,
     /// We failed: a table or a secret could not be read, a tool panicked.
     Error,
@@ -35,7 +35,7 @@ pub struct RequestLine {
     #[serde(skip_serializing_if = "String::is_empty")]
     time: String,
     level: Level,
-    /// Which function answered: `token` or `mcp`.
+    /// Which function answered: `token`, `mcp` or `connect`.
     #[serde(rename = "fn")]
     pub function: &'static str,
     /// API Gateway's id of the request, which the caller sees as `apigw-requestid`.
@@ -47,8 +47,11 @@ pub struct RequestLine {
     /// MCP server name, once it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// Connection, once it is known whose consent this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// JSON-RPC method, when it is one that this server knows and no tool says more; `revoke` or `introspect` at the
-    /// authorization server.
+    /// authorization server; `begin` or `callback` of a consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'static str>,
     /// Tool name, when the server has such a tool.
@@ -94,6 +97,7 @@ impl RequestLine {
             request_id: request_id.chars().take(MAX_REQUEST_ID).collect(),
             client: None,
             server: None,
+            connection: None,
             method: None,
             tool: None,
             revision: None,
@@ -118,6 +122,7 @@ impl RequestLine {
         self.time = timestamp(now);
         self.method = self.method.filter(|_| self.tool.is_none());
         self.level = match (self.status, self.outcome) {
+            (500.., code) if is_of_others(code) => Level::Warn,
             (500.., _) | (_, "table_unavailable" | "tool_panicked" | "deadline_exceeded") => Level::Error,
             (400.., _) => Level::Warn,
             _ => Level::Info,
@@ -126,7 +131,23 @@ impl RequestLine {
     }
 }
 
-/// Writes a line about trouble that belongs to no single answer: a refresh that failed, a bad configuration.
+/// Whether a code is trouble of somebody whom we ask, or of what an administrator set up there: another version of ours would
+/// have it too, so that it must not undo a deployment.
+fn is_of_others(code: &str) -> bool {
+    const NOT_READ_BY_US: &str = "upstream_unread";
+    code.starts_with("upstream_") && code != NOT_READ_BY_US
+        || matches!(
+            code,
+            "authorization_server_unavailable"
+                | "connection_misconfigured"
+                | "connection_needs_attention"
+                | "connection_not_connected"
+                | "consent_server_unavailable"
+        )
+}
+
+/// Writes a line about trouble that belongs to no single answer: a refresh that failed, a bad configuration. At ERROR, but
+/// for the trouble of others.
 ///
 /// `code` is stable (`docs/errors.md`); `message` is ours, never a caller's text.
 pub fn problem(function: &'static str, code: &'static str, message: &str, now: SystemTime) {
@@ -139,7 +160,8 @@ pub fn problem(function: &'static str, code: &'static str, message: &str, now: S
         outcome: &'a str,
         message: &'a str,
     }
-    print_line(&Problem { time: timestamp(now), level: Level::Error, function, outcome: code, message });
+    let level = if is_of_others(code) { Level::Warn } else { Level::Error };
+    print_line(&Problem { time: timestamp(now), level, function, outcome: code, message });
 }
 
 /// Writes the line of a command that changed something, or was refused or failed to: the audit event of an operator.
@@ -160,6 +182,11 @@ pub fn org_command(action: &'static str, org: &str, outcome: &'static str, now: 
     write_command(action, Subject { org: Some(org), ..Subject::default() }, outcome, now);
 }
 
+/// The same of a command that changed an upstream; `upstream` is the name of one that exists or existed.
+pub fn upstream_command(action: &'static str, upstream: &str, outcome: &'static str, now: SystemTime) {
+    write_command(action, Subject { upstream: Some(upstream), ..Subject::default() }, outcome, now);
+}
+
 /// What a command changed.
 #[derive(Default, Serialize)]
 struct Subject<'a> {
@@ -169,6 +196,8 @@ struct Subject<'a> {
     server: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     org: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a str>,
 }
 
 fn write_command(action: &'static str, subject: Subject<'_>, outcome: &'static str, now: SystemTime) {
@@ -285,6 +314,16 @@ mod tests {
         line.total_ms = Duration::from_micros(28_345_678).into();
         let length = serde_json::to_vec(&line).unwrap().len() + 1;
         assert!(length < 400, "{length} bytes");
+    }
+
+    #[test]
+    fn trouble_of_others_is_no_error_of_ours() {
+        for code in ["upstream_timeout", "upstream_tool_changed", "connection_needs_attention"] {
+            assert!(is_of_others(code), "{code}");
+        }
+        for code in ["upstream_unread", "connection_unavailable", "connection_damaged", "table_unavailable"] {
+            assert!(!is_of_others(code), "{code}");
+        }
     }
 
     #[test]

@@ -80,6 +80,22 @@ pub enum Content {
     Json(Value),
     /// `text/csv`
     Csv(String),
+    /// `text/html`
+    Html(String),
+    /// `text/event-stream`
+    Events(String),
+}
+
+impl Content {
+    /// What `Content-Type` says of it.
+    pub fn media_type(&self) -> &'static str {
+        match self {
+            Content::Empty | Content::Json(_) => "application/json;charset=UTF-8",
+            Content::Csv(_) => "text/csv; charset=UTF-8",
+            Content::Html(_) => "text/html; charset=UTF-8",
+            Content::Events(_) => "text/event-stream",
+        }
+    }
 }
 
 impl Answer {
@@ -108,7 +124,7 @@ impl Answer {
         match self.body {
             Content::Empty => Value::Null,
             Content::Json(value) => value,
-            Content::Csv(text) => Value::String(text),
+            Content::Csv(text) | Content::Html(text) | Content::Events(text) => Value::String(text),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Counts {
     pub reused_refresh_tokens: u64,
     /// The most refreshes with one refresh token that ran at the same time.
     pub most_refreshes_at_once: u64,
+    /// Messages to the hosted MCP servers that were let in, by method.
+    pub mcp: BTreeMap<String, u64>,
     /// Records written, by object.
     pub effects: BTreeMap<String, Effects>,
 }
@@ -57,6 +59,10 @@ impl Counters {
     pub(crate) fn count_grant(&mut self, grant_type: &str, granted: bool) {
         let counts = if granted { &mut self.counts.granted } else { &mut self.counts.refused };
         *counts.entry(grant_type.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn count_mcp(&mut self, method: &str) {
+        *self.counts.mcp.entry(method.to_owned()).or_default() += 1;
     }
 
     pub(crate) fn count_reuse(&mut self) {

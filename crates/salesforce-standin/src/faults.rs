@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::path;
+use crate::{Options, path};
 
 /// A fault that the next matching requests meet. As JSON: `{"method": "POST", "path": "/services/data/sobjects",
 /// "times": 1, "skip": 0, "kind": "status", "status": 503, "error_code": "SERVER_UNAVAILABLE"}`.
@@ -94,6 +94,56 @@ pub enum FaultKind {
         /// Which.
         url: String,
     },
+    /// The request is answered as if Setup had a mistake.
+    Setup {
+        /// Which.
+        mistake: Mistake,
+    },
+}
+
+/// A mistake that people make with hosted MCP servers and their External Client App.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mistake {
+    /// The callback URL is another one.
+    OtherCallbackUrl,
+    /// The scope `mcp_api` is not among the app's, `api` is.
+    GenericScope,
+    /// The MCP server is not activated.
+    InactiveServer,
+    /// Access tokens are opaque.
+    OpaqueTokens,
+    /// A secret is required.
+    SecretRequired,
+    /// The app was saved a moment ago.
+    Propagating,
+    /// The org is of the other kind: a sandbox, or not.
+    OtherKindOfOrg,
+    /// The metadata name another issuer.
+    OtherIssuer,
+    /// The user may not use the app.
+    UserNotApproved,
+    /// There are no metadata.
+    NoDiscovery,
+}
+
+impl Mistake {
+    /// Makes the mistake.
+    pub fn make(self, options: &mut Options) {
+        let app = &mut options.connected_app;
+        match self {
+            Mistake::OtherCallbackUrl => app.callback_urls = vec!["https://other.example/callback".to_owned()],
+            Mistake::GenericScope => app.scopes.retain(|scope| scope != crate::hosted::SCOPE),
+            Mistake::InactiveServer => options.hosted.active.clear(),
+            Mistake::OpaqueTokens => app.issue_jwts = false,
+            Mistake::SecretRequired => app.require_secret = true,
+            Mistake::Propagating => app.is_propagating = true,
+            Mistake::OtherKindOfOrg => options.hosted.sandbox = !options.hosted.sandbox,
+            Mistake::OtherIssuer => options.issuer = Some("https://login.salesforce.com".to_owned()),
+            Mistake::UserNotApproved => app.user_is_approved = false,
+            Mistake::NoDiscovery => options.hosted.discovery = false,
+        }
+    }
 }
 
 fn ten_megabytes() -> usize {
@@ -168,6 +218,7 @@ mod tests {
             r#""empty_body""#,
             r#""redirect", "location": "/""#,
             r#""wrong_instance_url", "url": "https://evil.example""#,
+            r#""setup", "mistake": "inactive_server""#,
         ] {
             let fault: Fault = serde_json::from_str(&format!(r#"{{"kind": {kind}}}"#)).unwrap();
             assert_eq!(fault.times, 1);

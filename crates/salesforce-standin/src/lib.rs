@@ -1,5 +1,5 @@
-//! A small Salesforce org on 127.0.0.1, for tests and demos: REST, SOQL, SOSL, composite, Bulk API 2.0, reports and
-//! OAuth, over data in memory, with faults on request and counters.
+//! A small Salesforce org on 127.0.0.1, for tests and demos: REST, SOQL, SOSL, composite, Bulk API 2.0, reports, OAuth and
+//! the hosted MCP servers, over data in memory, with faults on request and counters.
 //!
 //! ```no_run
 //! # async fn start() -> std::io::Result<()> {
@@ -32,12 +32,18 @@
 //!   `JSON_PARSER_ERROR` of a single value is always 1:1. Bodies of 412, 414 and 431 are arrays of errors.
 //! - Limits are told, not enforced, but for the sizes of requests; a real 403 `REQUEST_LIMIT_EXCEEDED` is a fault here.
 //! - Sessions and refresh tokens live until they are ended, cursors until there are 200 newer ones. Access tokens are
-//!   opaque.
+//!   opaque, those of a consent JWTs.
 //! - A bulk job is done at the second look, all at once; jobs and recycle bin are kept for ever.
+//! - One host is login host, My Domain and `api.salesforce.com`. Login and consent are one page, there is no `id_token`, and
+//!   access tokens of a consent are signed with ES256.
+//! - Of the hosted MCP servers there are three. Names and arguments of tools, protocol revisions, sessions and the bodies of
+//!   401 and 403 follow what is known of them, which is not all; schemas and texts are the stand-in's own.
 //! - Answers are not compressed, and there is no HTTP/2.
 //! - Deleting an account takes its contacts and opportunities along; nothing else cascades, and there is no undelete.
 
 mod answer;
+mod authorize;
+mod bearer;
 mod bulk;
 mod collections;
 mod composite;
@@ -46,6 +52,7 @@ mod dates;
 mod demo;
 mod event_times;
 mod faults;
+mod hosted;
 mod ids;
 mod oauth;
 mod org;
@@ -61,9 +68,11 @@ mod standin;
 mod state;
 mod write;
 
+pub use bearer::TrustedIssuer;
 pub use counters::Counts;
 pub use demo::USERNAME;
-pub use faults::{Fault, FaultKind};
+pub use faults::{Fault, FaultKind, Mistake};
+pub use hosted::{Hosted, Revisions};
 pub use oauth::ConnectedApp;
 pub use org::{Effects, Org};
 pub use standin::{Options, Standin};

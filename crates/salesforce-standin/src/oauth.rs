@@ -1,7 +1,7 @@
-//! The token endpoint and what belongs to it: refresh token, client credentials, JWT bearer (RFC 6749 §§4.4, 6; RFC
-//! 7523; RFC 7009).
+//! The token endpoint and what belongs to it: authorization code, refresh token, client credentials, JWT bearer (RFC 6749
+//! §§4.1, 4.4, 6; RFC 7523; RFC 7009).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +10,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
+use crate::authorize::{self, Code};
+use crate::bearer;
 use crate::demo::USERNAME;
 use crate::ids;
 use crate::path;
@@ -26,6 +28,22 @@ pub struct ConnectedApp {
     pub refresh_token: String,
     /// The key that assertions are checked with, in PEM; without one the JWT bearer flow is refused.
     pub jwt_public_key: Option<String>,
+    /// Callback URLs; `redirect_uri` has to be one of them, byte for byte.
+    pub callback_urls: Vec<String>,
+    /// Selected OAuth scopes; others are refused.
+    pub scopes: Vec<String>,
+    /// "Require Proof Key for Code Exchange (PKCE) extension for Supported Authorization Flows".
+    pub require_pkce: bool,
+    /// "Require secret for Web Server Flow".
+    pub require_secret: bool,
+    /// "Issue JSON Web Token (JWT)-based access tokens for named users"; without it, those of a consent are opaque too.
+    pub issue_jwts: bool,
+    /// How long a JWT is good for, in seconds; negative for one that has expired when it is issued.
+    pub jwt_lifetime: i64,
+    /// Whether the app was saved a moment ago and is not known everywhere yet: `invalid_client_id`.
+    pub is_propagating: bool,
+    /// Whether the user may use the app, where "Permitted Users" is "Admin approved users are pre-authorized".
+    pub user_is_approved: bool,
 }
 
 impl Default for ConnectedApp {
@@ -35,6 +53,14 @@ impl Default for ConnectedApp {
             client_secret: "standin-client-secret".to_owned(),
             refresh_token: "5Aep861standin-refresh-token".to_owned(),
             jwt_public_key: None,
+            callback_urls: Vec::new(),
+            scopes: ["api", "mcp_api", "refresh_token"].map(str::to_owned).to_vec(),
+            require_pkce: true,
+            require_secret: false,
+            issue_jwts: true,
+            jwt_lifetime: 1_800,
+            is_propagating: false,
+            user_is_approved: true,
         }
     }
 }
@@ -52,6 +78,21 @@ pub struct Grants {
     sessions: HashMap<String, Option<u64>>,
     refresh_tokens: HashMap<String, RefreshToken>,
     families: u64,
+    /// Codes that have not been exchanged.
+    pub(crate) codes: HashMap<String, Code>,
+    /// What was consented to, by the family of the tokens that came of it.
+    consents: HashMap<u64, Consent>,
+    /// Tokens of another authorization server that were used, and of them those that are no longer taken.
+    foreign: HashSet<String>,
+    ended: HashSet<String>,
+}
+
+/// What somebody consented to.
+#[derive(Clone)]
+pub(crate) struct Consent {
+    /// Separated by spaces.
+    pub(crate) scopes: String,
+    pub(crate) resource: Option<String>,
 }
 
 impl std::fmt::Debug for Grants {
@@ -79,6 +120,33 @@ impl Grants {
         self.refresh_tokens.insert(token.to_owned(), RefreshToken { family: self.families, replaced: false });
     }
 
+    /// Keeps a consent, and gives the family that its tokens are of.
+    pub(crate) fn consent(&mut self, consent: Consent) -> u64 {
+        self.families += 1;
+        self.consents.insert(self.families, consent);
+        self.families
+    }
+
+    pub(crate) fn new_refresh_token(&mut self, family: u64) -> String {
+        let token = format!("5Aep861{}", random_text(80));
+        self.refresh_tokens.insert(token.clone(), RefreshToken { family, replaced: false });
+        token
+    }
+
+    /// Whether a token is one of ours that lives.
+    pub(crate) fn is_session(&self, token: &str) -> bool {
+        self.sessions.contains_key(token)
+    }
+
+    /// Notes a token of another authorization server, and says whether it has been ended here.
+    pub(crate) fn see_foreign(&mut self, token: &str) -> bool {
+        let ended = self.ended.contains(token);
+        if !ended {
+            self.foreign.insert(token.to_owned());
+        }
+        ended
+    }
+
     /// The refresh tokens that would be taken now.
     pub(crate) fn refresh_tokens(&self) -> Vec<String> {
         self.refresh_tokens.iter().filter(|(_, token)| !token.replaced).map(|(token, _)| token.clone()).collect()
@@ -86,6 +154,7 @@ impl Grants {
 
     pub(crate) fn expire_sessions(&mut self) {
         self.sessions.clear();
+        self.ended.extend(self.foreign.drain());
     }
 
     pub(crate) fn revoke_refresh_tokens(&mut self) {
@@ -101,6 +170,12 @@ impl Grants {
         token.is_some_and(|(_, token)| self.sessions.contains_key(token.trim()))
     }
 
+    /// What a session was consented to, if it came of a consent.
+    fn scopes(&self, session: &str) -> Option<&str> {
+        let family = self.sessions.get(session).copied().flatten()?;
+        self.consents.get(&family).map(|consent| consent.scopes.as_str())
+    }
+
     fn revoke_family(&mut self, family: u64) {
         self.refresh_tokens.retain(|_, token| token.family != family);
         self.sessions.retain(|_, own| *own != Some(family));
@@ -109,20 +184,24 @@ impl Grants {
 
 /// A new session.
 pub(crate) fn new_session(state: &mut State, family: Option<u64>) -> String {
-    let token = format!("{}!AQ{}", &state.org.org_id[..15], random_text(96));
+    let app = &state.options.connected_app;
+    let consent = family.and_then(|family| state.grants.consents.get(&family)).filter(|_| app.issue_jwts);
+    let jwt = consent
+        .and_then(|consent| bearer::issue(state, &consent.scopes, consent.resource.as_deref(), app.jwt_lifetime));
+    let token = jwt.unwrap_or_else(|| format!("{}!AQ{}", &state.org.org_id[..15], random_text(96)));
     state.grants.sessions.insert(token.clone(), family);
     token
 }
 
-fn random_text(length: usize) -> String {
+pub(crate) fn random_text(length: usize) -> String {
     (0..length).map(|_| fastrand::alphanumeric()).collect()
 }
 
-fn refused(status: u16, error: &str, description: &str) -> Answer {
+pub(crate) fn refused(status: u16, error: &str, description: &str) -> Answer {
     Answer::json(status, json!({ "error": error, "error_description": description }))
 }
 
-fn value<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
     form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
@@ -133,7 +212,7 @@ pub(crate) fn presented_refresh_token(body: &[u8]) -> Option<String> {
 }
 
 /// `POST /services/oauth2/token`
-pub(crate) fn token(state: &mut State, url: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
+pub(crate) fn token(state: &mut State, headers: &HeaderMap, body: &[u8]) -> Answer {
     let content_type = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !content_type.starts_with("application/x-www-form-urlencoded") {
         return refused(400, "invalid_request", "the request must be form-encoded");
@@ -141,24 +220,26 @@ pub(crate) fn token(state: &mut State, url: &str, headers: &HeaderMap, body: &[u
     let form = path::parameters(&String::from_utf8_lossy(body));
     let grant_type = value(&form, "grant_type").unwrap_or_default().to_owned();
     let granted = match grant_type.as_str() {
+        "authorization_code" => authorize::exchange(state, headers, &form),
         "refresh_token" => refresh(state, headers, &form),
         "client_credentials" => client_credentials(state, headers, &form),
-        "urn:ietf:params:oauth:grant-type:jwt-bearer" => jwt_bearer(state, url, &form),
+        "urn:ietf:params:oauth:grant-type:jwt-bearer" => jwt_bearer(state, &form),
         "" => Err(refused(400, "invalid_request", "grant_type is required")),
         _ => Err(refused(400, "unsupported_grant_type", "grant type not supported")),
     };
     state.counters.count_grant(&grant_type, granted.is_ok());
     match granted {
-        Ok((access_token, refresh_token)) => success(state, url, &access_token, refresh_token),
+        Ok((access_token, refresh_token)) => success(state, &access_token, refresh_token),
         Err(answer) => answer,
     }
 }
 
 /// An access token, and a refresh token if a new one takes the place of the old.
-type Granted = Result<(String, Option<String>), Answer>;
+pub(crate) type Granted = Result<(String, Option<String>), Answer>;
 
-fn success(state: &State, url: &str, access_token: &str, refresh_token: Option<String>) -> Answer {
-    let instance_url = state.options.instance_url.clone().unwrap_or_else(|| url.to_owned());
+fn success(state: &State, access_token: &str, refresh_token: Option<String>) -> Answer {
+    let url = &state.url;
+    let instance_url = state.options.instance_url.clone().unwrap_or_else(|| url.clone());
     let issued_at = state::now().unix_timestamp_nanos() / 1_000_000;
     let mut body = json!({
         "access_token": access_token,
@@ -167,7 +248,7 @@ fn success(state: &State, url: &str, access_token: &str, refresh_token: Option<S
         "token_type": "Bearer",
         "issued_at": issued_at.to_string(),
         "signature": STANDARD.encode(random_text(32)),
-        "scope": "api refresh_token",
+        "scope": state.grants.scopes(access_token).unwrap_or("api refresh_token"),
     });
     if let Some(token) = refresh_token {
         body["refresh_token"] = token.into();
@@ -184,7 +265,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
 
 /// `needs_secret`: Salesforce asks for the secret at a refresh only if the app says so; a wrong one is refused all the
 /// same.
-fn check_client(
+pub(crate) fn check_client(
     state: &State,
     headers: &HeaderMap,
     form: &[(String, String)],
@@ -197,7 +278,9 @@ fn check_client(
     };
     match (id, secret) {
         (None, _) => Err(refused(400, "invalid_request", "client_id is required")),
-        (Some(id), _) if id != app.client_id => Err(refused(400, "invalid_client_id", "client identifier invalid")),
+        (Some(id), _) if id != app.client_id || app.is_propagating => {
+            Err(refused(400, "invalid_client_id", "client identifier invalid"))
+        }
         (_, None) if needs_secret => Err(refused(400, "invalid_client", "invalid client credentials")),
         (_, Some(secret)) if secret != app.client_secret => {
             Err(refused(400, "invalid_client", "invalid client credentials"))
@@ -233,7 +316,7 @@ fn client_credentials(state: &mut State, headers: &HeaderMap, form: &[(String, S
     Ok((new_session(state, None), None))
 }
 
-fn jwt_bearer(state: &mut State, url: &str, form: &[(String, String)]) -> Granted {
+fn jwt_bearer(state: &mut State, form: &[(String, String)]) -> Granted {
     let invalid = |description: &str| refused(400, "invalid_grant", description);
     let assertion = value(form, "assertion").unwrap_or_default();
     let app = &state.options.connected_app;
@@ -252,7 +335,7 @@ fn jwt_bearer(state: &mut State, url: &str, form: &[(String, String)]) -> Grante
     if text("iss") != app.client_id {
         return Err(refused(400, "invalid_client_id", "client identifier invalid"));
     }
-    if !AUDIENCES.contains(&text("aud")) && text("aud") != url {
+    if !AUDIENCES.contains(&text("aud")) && text("aud") != state.url {
         return Err(invalid("audience is invalid"));
     }
     let left = claims.get("exp").and_then(Value::as_i64).unwrap_or(0).saturating_sub(state::now().unix_timestamp());
@@ -279,11 +362,11 @@ pub(crate) fn revoke(state: &mut State, form: &[(String, String)]) -> Answer {
 }
 
 /// `GET /services/oauth2/userinfo`
-pub(crate) fn userinfo(state: &State, url: &str, headers: &HeaderMap) -> Answer {
+pub(crate) fn userinfo(state: &State, headers: &HeaderMap) -> Answer {
     if !state.grants.is_live(headers) {
         return Answer::json(403, json!("Bad_OAuth_Token"));
     }
-    let (user, org) = (&state.org.user_id, &state.org.org_id);
+    let (url, user, org) = (&state.url, &state.org.user_id, &state.org.org_id);
     Answer::ok(json!({
         "sub": format!("{url}/id/{org}/{user}"),
         "user_id": user,
@@ -309,13 +392,13 @@ pub(crate) fn userinfo(state: &State, url: &str, headers: &HeaderMap) -> Answer 
 }
 
 /// `GET /id/{org}/{user}`, the identity URL of a token's answer.
-pub(crate) fn identity(state: &State, url: &str, headers: &HeaderMap, org: &str, user: &str) -> Answer {
+pub(crate) fn identity(state: &State, headers: &HeaderMap, org: &str, user: &str) -> Answer {
     let own =
         ids::parse(org).as_ref() == Some(&state.org.org_id) && ids::parse(user).as_ref() == Some(&state.org.user_id);
     if !own {
         return Answer::json(403, json!("Bad_Id"));
     }
-    let mut answer = userinfo(state, url, headers).into_value();
+    let mut answer = userinfo(state, headers).into_value();
     if let Value::Object(fields) = &mut answer {
         fields.insert("username".to_owned(), USERNAME.into());
         fields.insert("display_name".to_owned(), "Integration User".into());

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::answer::{Answer, ApiError, Call, Content};
 use crate::faults::{Fault, FaultKind};
 use crate::state::{self, State};
-use crate::{oauth, path, rest};
+use crate::{authorize, bearer, hosted, oauth, path, rest};
 
 /// What the connections share.
 #[derive(Debug)]
@@ -191,19 +191,32 @@ async fn faulty(shared: &Shared, request: &Arrived<'_>, fault: FaultKind) -> Res
             }
             Ok(plain(shared, answer))
         }
+        FaultKind::Setup { mistake } => {
+            let mut state = shared.state();
+            let before = state.options.clone();
+            mistake.make(&mut state.options);
+            let answer = route_in(&mut state, request);
+            state.options = before;
+            drop(state);
+            Ok(plain(shared, answer))
+        }
         FaultKind::HalfBody => {
-            let (answer, text) = written(route(shared, request));
+            let answer = route(shared, request);
+            let media_type = answer.body.media_type();
+            let (answer, text) = written(answer);
             let half = text.slice(..text.len() / 2);
             let pieces = vec![
                 (Duration::ZERO, Ok(half)),
                 (Duration::from_millis(30), Err(io::ErrorKind::ConnectionAborted.into())),
             ];
-            Ok(streamed(full(answer, JSON, Bytes::new()), text.len(), pieces))
+            Ok(streamed(full(answer, media_type, Bytes::new()), text.len(), pieces))
         }
         FaultKind::SlowDrip { ms } => {
-            let (answer, text) = written(route(shared, request));
+            let answer = route(shared, request);
+            let media_type = answer.body.media_type();
+            let (answer, text) = written(answer);
             let pieces = (0..text.len()).map(|at| (Duration::from_millis(ms), Ok(text.slice(at..at + 1)))).collect();
-            Ok(streamed(full(answer, JSON, Bytes::new()), text.len(), pieces))
+            Ok(streamed(full(answer, media_type, Bytes::new()), text.len(), pieces))
         }
         FaultKind::TruncatedJson => {
             let (answer, text) = written(route(shared, request));
@@ -271,7 +284,7 @@ fn written(answer: Answer) -> (u16, Bytes) {
     let text = match &answer.body {
         Content::Empty => String::new(),
         Content::Json(value) => value.to_string(),
-        Content::Csv(text) => text.clone(),
+        Content::Csv(text) | Content::Html(text) | Content::Events(text) => text.clone(),
     };
     (answer.status, text.into())
 }
@@ -292,7 +305,7 @@ fn response(shared: &Shared, status: u16, content_type: &'static str, body: Byte
 
 /// An answer without a fault.
 fn plain(shared: &Shared, answer: Answer) -> Response<Body> {
-    let content_type = if matches!(answer.body, Content::Csv(_)) { "text/csv; charset=UTF-8" } else { JSON };
+    let content_type = answer.body.media_type();
     let headers = answer.headers.clone();
     let (status, text) = written(answer);
     let mut response = response(shared, status, content_type, text);
@@ -351,21 +364,50 @@ fn route(shared: &Shared, request: &Arrived) -> Answer {
     if request.target.len() + head > MAX_HEAD {
         return ApiError::new(431, "HEADERS_TOO_LARGE", "URI and headers are longer than 16,384 bytes").into_answer();
     }
-    let mut state = shared.state();
+    route_in(&mut shared.state(), request)
+}
+
+fn route_in(state: &mut State, request: &Arrived) -> Answer {
     let form = || path::parameters(&String::from_utf8_lossy(request.body));
     let query = || path::parameters(request.target.split_once('?').map_or("", |(_, query)| query));
     match (request.method, request.path) {
-        ("POST", "/services/oauth2/token") => oauth::token(&mut state, &shared.url, request.headers, request.body),
+        ("GET", "/services/oauth2/authorize") => authorize::authorize(state, &query(), None),
+        ("POST", "/services/oauth2/authorize") => {
+            let form = form();
+            authorize::authorize(state, &query(), Some(oauth::value(&form, "decision").unwrap_or_default()))
+        }
+        ("POST", "/services/oauth2/token") => oauth::token(state, request.headers, request.body),
         (_, "/services/oauth2/token") => ApiError::method(request.method, "POST").into_answer(),
-        ("POST", "/services/oauth2/revoke") => oauth::revoke(&mut state, &form()),
-        ("GET", "/services/oauth2/revoke") => oauth::revoke(&mut state, &query()),
-        ("GET" | "POST", "/services/oauth2/userinfo") => oauth::userinfo(&state, &shared.url, request.headers),
+        ("POST", "/services/oauth2/revoke") => oauth::revoke(state, &form()),
+        ("GET", "/services/oauth2/revoke") => oauth::revoke(state, &query()),
+        ("GET" | "POST", "/services/oauth2/userinfo") => oauth::userinfo(state, request.headers),
         ("GET", "/services/data" | "/services/data/") => versions(),
-        (_, path) if path.starts_with("/services/data/") => data(&mut state, request),
+        (_, path) if path.starts_with("/services/data/") => data(state, request),
+        (_, path) if path.starts_with(hosted::BASE) => {
+            let Arrived { method, path, headers, body, .. } = *request;
+            hosted::answer(state, &hosted::Asked { method, path, headers, body })
+        }
+        ("GET", "/id/keys") => Answer::ok(bearer::keys(state)),
+        ("GET", path) if path.starts_with("/.well-known/") => well_known(state, path),
         ("GET", path) => match path.split('/').collect::<Vec<_>>().as_slice() {
-            ["", "id", org, user] => oauth::identity(&state, &shared.url, request.headers, org, user),
+            ["", "id", org, user] => oauth::identity(state, request.headers, org, user),
             _ => ApiError::no_such_path().into_answer(),
         },
+        _ => ApiError::no_such_path().into_answer(),
+    }
+}
+
+/// Metadata, there and with the path of a hosted server behind.
+fn well_known(state: &State, path: &str) -> Answer {
+    let (document, rest) =
+        path["/.well-known/".len()..].split_once('/').unwrap_or((&path["/.well-known/".len()..], ""));
+    let of_server = format!("/{rest}").starts_with(hosted::BASE);
+    match document {
+        _ if !state.options.hosted.discovery => ApiError::no_such_path().into_answer(),
+        "oauth-authorization-server" | "openid-configuration" if rest.is_empty() || of_server => {
+            authorize::metadata(state)
+        }
+        "oauth-protected-resource" if of_server => authorize::protected_resource(state, &format!("/{rest}")),
         _ => ApiError::no_such_path().into_answer(),
     }
 }

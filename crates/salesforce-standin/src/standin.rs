@@ -13,6 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use crate::counters::Counts;
 use crate::faults::Fault;
+use crate::hosted::Hosted;
 use crate::oauth::{self, ConnectedApp};
 use crate::org::Org;
 use crate::server::{self, Shared};
@@ -35,6 +36,12 @@ pub struct Options {
     pub tls: bool,
     /// `instance_url` of the token endpoint's answers; its own URL, if it is absent.
     pub instance_url: Option<String>,
+    /// How the hosted MCP servers behave.
+    pub hosted: Hosted,
+    /// `issuer` of the authorization server's metadata, `iss` of its tokens; its own URL, if it is absent.
+    pub issuer: Option<String>,
+    /// Whether authorization responses have an `iss` (RFC 9207), and the metadata promise it.
+    pub promises_iss: bool,
 }
 
 /// A running stand-in; it ends when it is dropped.
@@ -65,7 +72,8 @@ impl Standin {
         };
         let url = if options.tls { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") };
         let refresh_token = options.connected_app.refresh_token.clone();
-        let mut state = State::new(org, options);
+        let key = KeyPair::generate().map_err(io::Error::other)?.serialize_der();
+        let mut state = State::new(org, options, url.clone(), key);
         state.grants.add_refresh_token(&refresh_token);
         let shared = Arc::new(Shared { state: Mutex::new(state), url });
         let task = tokio::spawn(server::serve(listener, tls, Arc::clone(&shared)));
@@ -87,7 +95,13 @@ impl Standin {
         oauth::new_session(&mut self.shared.state(), None)
     }
 
-    /// Ends every session: the next request with one of them is 401 `INVALID_SESSION_ID`.
+    /// The URL of one of the hosted MCP servers, as `sobject-all`.
+    pub fn mcp_url(&self, server: &str) -> String {
+        format!("{}{}", self.url(), self.shared.state().options.hosted.path(server))
+    }
+
+    /// Ends every session, and every token of another authorization server that was used so far: the next request with one
+    /// of them is 401.
     pub fn expire_sessions(&self) {
         self.shared.state().grants.expire_sessions();
     }
@@ -126,6 +140,16 @@ impl Standin {
     /// Takes back the faults that are still to come.
     pub fn clear_faults(&self) {
         self.shared.state().faults.pending.clear();
+    }
+
+    /// Forgets every session of legacy MCP clients: the next request in one of them is 404.
+    pub fn end_mcp_sessions(&self) {
+        self.shared.state().mcp_sessions.clear();
+    }
+
+    /// Reads or changes how it behaves while no request runs; `tls` and the first refresh token count at the start alone.
+    pub fn with_options<T>(&self, use_them: impl FnOnce(&mut Options) -> T) -> T {
+        use_them(&mut self.shared.state().options)
     }
 
     /// Reads or changes the data while no request does.

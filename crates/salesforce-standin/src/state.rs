@@ -1,6 +1,6 @@
 //! Everything that the stand-in remembers, behind one mutex.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -28,10 +28,16 @@ pub struct State {
     pub(crate) faults: Faults,
     /// Requests that count towards `DailyApiRequests`.
     pub(crate) api_requests: u64,
+    /// The stand-in's own URL.
+    pub(crate) url: String,
+    /// Signs access tokens: a P-256 key in PKCS #8.
+    pub(crate) signing_key: Vec<u8>,
+    /// Sessions of legacy MCP clients.
+    pub(crate) mcp_sessions: HashSet<String>,
 }
 
 impl State {
-    pub(crate) fn new(org: Org, options: Options) -> State {
+    pub(crate) fn new(org: Org, options: Options, url: String, signing_key: Vec<u8>) -> State {
         State {
             org,
             options,
@@ -42,7 +48,15 @@ impl State {
             counters: Counters::default(),
             faults: Faults::default(),
             api_requests: 0,
+            url,
+            signing_key,
+            mcp_sessions: HashSet::new(),
         }
+    }
+
+    /// What the authorization server calls itself.
+    pub(crate) fn issuer(&self) -> &str {
+        self.options.issuer.as_deref().unwrap_or(&self.url)
     }
 }
 

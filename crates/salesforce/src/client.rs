@@ -10,14 +10,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::HeaderMap;
 use oauth_client::{AccessToken, Connection, Grants};
-use outbound::{Answer, FetchError, Fetcher, Outgoing, Target};
+use outbound::{Answer, Breaker, FetchError, Fetcher, Outgoing, Target};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use registry::SalesforceOrg;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::breaker::Breaker;
 use crate::describe::{self, Describe, ListedObject};
 use crate::error::{Code, SalesforceError, from_fetch};
 use crate::json;
@@ -271,6 +270,10 @@ impl Shared {
         let (mut renewed, mut retries) = (false, 0);
         loop {
             let left = request.timeout.saturating_sub(began.elapsed());
+            // Not begun, it is known to have had no effect.
+            if left < retry::SHORTEST {
+                return Err(SalesforceError::new(Code::OrgTimedOut, "there was no time left to ask the org"));
+            }
             let failure = match self.attempt(request, &token, left).await {
                 Ok(reply) => {
                     lock(&self.breaker).succeeded();

@@ -8,6 +8,8 @@ use outbound::FetchError;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::ids::RecordId;
+use crate::names::ObjectName;
 use crate::org::OrgError;
 use crate::text::{clean, clean_and_cut};
 
@@ -64,6 +66,50 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every class.
+    pub const ALL: [Code; 40] = [
+        Code::QueryInvalid,
+        Code::FieldUnknown,
+        Code::FieldNotWritable,
+        Code::ObjectUnknown,
+        Code::CursorExpired,
+        Code::RequestInvalid,
+        Code::IdInvalid,
+        Code::FieldRequired,
+        Code::ValueInvalid,
+        Code::ValidationFailed,
+        Code::ReferenceInvalid,
+        Code::DuplicateValue,
+        Code::DuplicatesDetected,
+        Code::DeleteFailed,
+        Code::RowLocked,
+        Code::AccessDenied,
+        Code::SessionRefused,
+        Code::RequestLimit,
+        Code::ApiDisabled,
+        Code::RecordNotFound,
+        Code::RecordDeleted,
+        Code::SeveralRecords,
+        Code::RecordConflict,
+        Code::PreconditionFailed,
+        Code::ApiVersionRetired,
+        Code::RequestTooLarge,
+        Code::RolledBack,
+        Code::RefusedBySalesforce,
+        Code::OrgFailed,
+        Code::OrgUnreachable,
+        Code::OrgTimedOut,
+        Code::OrgLeftAlone,
+        Code::AnswerUnreadable,
+        Code::TooLarge,
+        Code::InstanceUrlRefused,
+        Code::NotConnected,
+        Code::NeedsAttention,
+        Code::ConnectionDamaged,
+        Code::ConnectionMisconfigured,
+        Code::ConnectionUnavailable,
+    ];
+
     /// The code as it is written (`docs/errors.md`).
     pub fn as_str(self) -> &'static str {
         match self {
@@ -128,7 +174,8 @@ impl Code {
             }
             Code::DuplicateValue => "Another record has this value already: find and update that one.",
             Code::DuplicatesDetected => {
-                "Look at the records that match and update one of them, or ask the user whether to save all the same."
+                "Look at the records that match and update one of them; or ask the user whether to save it all the same, with \
+                 allow_duplicates, if the rule lets it be saved."
             }
             Code::DeleteFailed => "Other records depend on this one: delete or change them first.",
             Code::RowLocked => "Somebody else is changing the record: try again in a few seconds.",
@@ -138,7 +185,7 @@ impl Code {
             Code::ApiDisabled => "The org does not allow this by its API: ask an administrator.",
             Code::RecordNotFound => "There is no such record, or the user may not see it: check the id.",
             Code::RecordDeleted => "The record is in the recycle bin: use another one.",
-            Code::SeveralRecords => "Several records have this external id: use the id of one of them.",
+            Code::SeveralRecords => "Use the id of one of the records that have this external id.",
             Code::RecordConflict => "The record or the org is in another state: read it again first.",
             Code::PreconditionFailed => "The record has been changed by somebody else: read it again first.",
             Code::ApiVersionRetired => "The API version of the connection is not served: ask an administrator.",
@@ -261,7 +308,7 @@ impl From<Code> for &'static str {
     }
 }
 
-/// A record that a duplicate rule found.
+/// A record that a duplicate rule found, or one of several that have the same external id.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Duplicate {
     /// Its id, if Salesforce shows it.
@@ -292,7 +339,7 @@ pub struct SalesforceError {
     pub retryable: bool,
     /// Whether nobody knows if a write was done.
     pub outcome_unknown: bool,
-    /// What a duplicate rule found.
+    /// What a duplicate rule found, or which records have the external id.
     pub duplicates: Vec<Duplicate>,
     /// HTTP status; `None` where there was no answer.
     pub status: Option<u16>,
@@ -318,10 +365,30 @@ impl SalesforceError {
         SalesforceError { outcome_unknown: unknown, retryable: self.retryable && !unknown, ..self }
     }
 
+    /// The same, where it is known by other means that nothing was written.
+    pub fn with_no_effect(self) -> SalesforceError {
+        let retryable = self.code.may_pass() && !self.is_used_up();
+        SalesforceError { outcome_unknown: false, retryable, ..self }
+    }
+
+    /// What the one who asked can do: with a write of which nobody knows, and with what no retry gets over, it is not what
+    /// its class says.
+    pub fn advice(&self) -> &'static str {
+        if self.outcome_unknown {
+            return "Nobody knows whether it was done: look, as with executeQuery, before you repeat it.";
+        }
+        match self.code {
+            code if code.may_pass() && !self.retryable => {
+                "It does not pass by itself soon: tell an administrator, and ask for fewer things at once."
+            }
+            code => code.advice(),
+        }
+    }
+
     /// Reads the body of an answer that is no success.
     pub fn from_answer(status: u16, body: &[u8]) -> SalesforceError {
         let mut error = match serde_json::from_slice::<Value>(body) {
-            Ok(Value::Array(_)) if status == 300 => several(),
+            Ok(Value::Array(urls)) if status == 300 => several(&urls),
             Ok(value) => SalesforceError::from_value(&value, status),
             Err(_) => from_text(&String::from_utf8_lossy(body), status),
         };
@@ -351,25 +418,30 @@ impl SalesforceError {
             texts.map(|text| clean_and_cut(text, 80)).collect()
         };
         let said = clean(&messages.join("; "));
-        let message = if said.trim().is_empty() { code.advice().to_owned() } else { said };
+        let message = if said.trim().is_empty() { without_words(status) } else { said };
         SalesforceError {
             message: clean_and_cut(&message, MAX_MESSAGE),
             fields: errors.iter().flat_map(|error| texts(&error["fields"])).take(MAX_TOLD).collect(),
-            retryable: code.may_pass() && !is_used_up(&message),
+            retryable: code.may_pass() && !is_used_up(&salesforce_code, &message),
             duplicates: errors.iter().flat_map(duplicates).take(MAX_TOLD).collect(),
             salesforce_code: Some(salesforce_code),
             ..SalesforceError::new(code, "")
         }
     }
 
-    /// Whether it is the limit of a day, which no retry of today gets over.
+    /// Whether it is a limit that no retry of today gets over.
     pub(crate) fn is_used_up(&self) -> bool {
-        self.code == Code::RequestLimit && is_used_up(&self.message)
+        is_used_up(self.salesforce_code.as_deref().unwrap_or_default(), &self.message)
     }
 }
 
-fn is_used_up(message: &str) -> bool {
-    message.contains("TotalRequests")
+/// The limit of a day, of the storage, or of one request.
+fn is_used_up(salesforce_code: &str, message: &str) -> bool {
+    match salesforce_code {
+        "REQUEST_LIMIT_EXCEEDED" => message.contains("TotalRequests"),
+        "STORAGE_LIMIT_EXCEEDED" | "EXCEEDED_ID_LIMIT" => true,
+        _ => false,
+    }
 }
 
 fn is_no_consequence(code: &str) -> bool {
@@ -387,9 +459,24 @@ fn message_of(error: &Value) -> Option<&str> {
     ["message", "error_description"].iter().find_map(|name| error[*name].as_str()).filter(|text| !text.is_empty())
 }
 
-fn several() -> SalesforceError {
+fn without_words(status: u16) -> String {
+    format!("an answer of status {status} without words")
+}
+
+/// The answer to an external id that several records have is a list of their URLs, which end in object and id.
+fn several(urls: &[Value]) -> SalesforceError {
+    let record = |url: &Value| {
+        let mut ends = url.as_str()?.rsplit('/');
+        let (id, object) = (RecordId::parse(ends.next()?)?, ObjectName::parse(ends.next()?)?);
+        let (id, object) = (Some(id.to_string()), Some(object.to_string()));
+        Some(Duplicate { id, object, confidence: None, rule: None, allow_save: false })
+    };
     let error = SalesforceError::new(Code::SeveralRecords, "several records have this external id");
-    SalesforceError { salesforce_code: Some("MULTIPLE_CHOICES".to_owned()), ..error }
+    SalesforceError {
+        salesforce_code: Some("MULTIPLE_CHOICES".to_owned()),
+        duplicates: urls.iter().filter_map(record).take(MAX_TOLD).collect(),
+        ..error
+    }
 }
 
 /// An HTML page, a bare text, or nothing.
@@ -399,7 +486,7 @@ fn from_text(text: &str, status: u16) -> SalesforceError {
     let text = text.trim();
     let is_page = text.starts_with('<') || text.to_ascii_lowercase().contains("<html");
     let message = match text {
-        "" => format!("an answer of status {status} without words"),
+        "" => without_words(status),
         _ if is_page => format!("an HTML page of status {status} instead of an answer"),
         text => text.to_owned(),
     };
@@ -545,12 +632,12 @@ mod tests {
             (400, r#"{"message":"m","errorCode":"MALFORMED_ID"}"#, Code::IdInvalid, "m"),
             (400, r#"[{"statusCode":"MALFORMED_ID","message":"m","fields":[]}]"#, Code::IdInvalid, "m"),
             (400, "[]", Code::RefusedBySalesforce, "an answer of status 400 without words"),
-            (400, "[1]", Code::RefusedBySalesforce, "Do what the message says, or ask an administrator."),
+            (400, "[1]", Code::RefusedBySalesforce, "an answer of status 400 without words"),
             (
                 400,
                 r#"[{"errorCode":"a b<script>"}]"#,
                 Code::RefusedBySalesforce,
-                "Do what the message says, or ask an administrator.",
+                "an answer of status 400 without words",
             ),
             (
                 300,
@@ -591,6 +678,34 @@ mod tests {
     }
 
     #[test]
+    fn the_records_that_have_an_external_id_are_told() {
+        let url = |id: &str| json!(format!("/services/data/v66.0/sobjects/Contact/{id}"));
+        let urls =
+            json!([url("003000000000001AAA"), url("../limits"), 7, "003000000000002AAA", url("003000000000003AAA")]);
+        let found = error(300, &urls).duplicates;
+        let told: Vec<_> = found.iter().map(|found| (found.object.as_deref(), found.id.as_deref())).collect();
+        let contact = |id| (Some("Contact"), Some(id));
+        assert_eq!(told, [contact("003000000000001AAA"), contact("003000000000003AAA")]);
+    }
+
+    #[test]
+    fn the_list_of_codes_has_every_code() {
+        assert_eq!(Code::ALL.len(), Code::ConnectionUnavailable as usize + 1);
+        for (at, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, at, "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn what_had_no_effect_may_be_repeated_as_its_class_says() {
+        let timed_out = SalesforceError::new(Code::OrgTimedOut, "").with_unknown_outcome(true);
+        assert!(timed_out.clone().with_no_effect().retryable && !timed_out.with_no_effect().outcome_unknown);
+        let used_up =
+            error(403, &json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}]));
+        assert!(!used_up.with_no_effect().retryable);
+    }
+
+    #[test]
     fn the_cause_is_told_before_its_consequences() {
         let halted = json!({"errorCode": "PROCESSING_HALTED", "message": "rolled back"});
         let cause = json!({"errorCode": "REQUIRED_FIELD_MISSING", "message": "missing", "fields": ["LastName"]});
@@ -603,6 +718,7 @@ mod tests {
         let limit = |message: &str| error(403, &json!([{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": message}]));
         assert!(limit("ConcurrentPerOrgLongTxn Limit exceeded.").retryable);
         assert!(!limit("TotalRequests Limit exceeded.").retryable);
+        assert!(!error(403, &json!([{"errorCode": "STORAGE_LIMIT_EXCEEDED", "message": "m"}])).retryable);
         assert!(!error(400, &json!([{"errorCode": "MALFORMED_ID"}])).retryable);
         let failed = error(502, &json!(""));
         assert!(failed.retryable && !failed.with_unknown_outcome(true).retryable);

@@ -1,12 +1,11 @@
 //! A client of the Salesforce REST API.
 //!
 //! In reading order: [`org`] is where an org is and which hosts may be one, [`client`] sends requests with a token of
-//! `oauth-client`, [`retry`] decides what is tried again, [`breaker`] leaves an org alone that fails, [`limit_info`] reads
-//! how much of the day's requests is used, [`error`] says what went wrong in our words. [`names`], [`ids`], [`soql`] and
-//! [`sosl`] make requests safe, [`soql_reading`] tells what those of others read, [`describe`] checks fields before they
-//! are sent, [`json`], [`flatten`] and [`text`] make answers safe and flat.
+//! `oauth-client`, [`retry`] decides what is tried again, [`limit_info`] reads how much of the day's requests is used,
+//! [`error`] says what went wrong in our words. [`names`], [`ids`], [`soql`] and [`sosl`] make requests safe,
+//! [`soql_reading`] tells what those of others read, [`describe`] checks fields before they are sent, [`json`],
+//! [`flatten`] and [`text`] make answers safe and flat.
 
-pub mod breaker;
 pub mod client;
 pub mod describe;
 pub mod error;
@@ -22,7 +21,6 @@ pub mod retry;
 pub mod soql;
 pub mod soql_reading;
 pub mod sosl;
-pub mod text;
 
 pub use client::{Client, Reply, Request};
 pub use describe::{Describe, FieldProblem};
@@ -31,3 +29,4 @@ pub use ids::RecordId;
 pub use limit_info::LimitInfo;
 pub use names::{FieldName, FieldPath, ObjectName};
 pub use org::{ApiVersion, Org, OrgError};
+pub use outbound::text;

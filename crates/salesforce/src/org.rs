@@ -61,6 +61,9 @@ impl Org {
             client_id: record.client_id.clone(),
             flow: record.flow.clone(),
             secret_id: record.secret_id.clone(),
+            issuer: Some(record.login_url.trim_end_matches('/').to_owned()),
+            resource: None,
+            scopes: Vec::new(),
         }
     }
 }

@@ -52,12 +52,22 @@ pub struct Reading {
     pub alias: Option<String>,
     /// Fields and paths of fields, in any clause, as they are written.
     pub paths: Vec<String>,
+    /// Names that the selection gives to values: `n` of `SELECT MAX(Name) n`.
+    pub aliases: Vec<String>,
     /// Whether `FIELDS(…)` selects fields that are not named.
     pub unnamed_fields: bool,
     /// Queries in the selection, of child relationships.
     pub children: Vec<Reading>,
     /// Queries in conditions, of objects of their own.
     pub joined: Vec<Reading>,
+}
+
+impl Reading {
+    /// Whether a value of its records, or of those of its children, is given this name, in any case.
+    pub fn gives_name(&self, name: &str) -> bool {
+        self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name))
+            || self.children.iter().any(|child| child.gives_name(name))
+    }
 }
 
 /// Where the reading stopped.
@@ -253,7 +263,8 @@ impl Reader {
             } else {
                 self.operand(reading, depth)?;
                 if !self.is("FROM") && !self.peek_clause() && matches!(self.peek(), Some(Token::Word(_))) {
-                    self.name()?;
+                    let alias = self.name()?;
+                    reading.aliases.push(alias);
                 }
             }
             if !self.take_sign(',') {
@@ -526,6 +537,24 @@ mod tests {
             ("Opportunity", &["AccountId", "Amount"].map(str::to_owned)[..])
         );
         assert!(read("SELECT FIELDS(ALL) FROM Contact LIMIT 200").unwrap().unnamed_fields);
+    }
+
+    #[test]
+    fn names_that_a_selection_gives_are_kept() {
+        for query in [
+            "SELECT LastName Id FROM Lead GROUP BY LastName",
+            "SELECT COUNT(Id) n, MAX(LastName)iD\nFROM Lead",
+            "SELECT FORMAT(Amount) ID, Name FROM Opportunity",
+            "SELECT Name, (SELECT toLabel(Title) id FROM Contacts) FROM Account",
+        ] {
+            assert!(read(query).unwrap().gives_name("Id"), "{query}");
+        }
+        for query in [
+            "SELECT Id, Account.Id, COUNT(Id) n FROM Lead Id GROUP BY Id",
+            "SELECT Name, (SELECT Id FROM Contacts) FROM Account WHERE Id IN (SELECT AccountId a FROM Contact)",
+        ] {
+            assert!(!read(query).unwrap().gives_name("Id"), "{query}");
+        }
     }
 
     #[test]

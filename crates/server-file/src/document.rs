@@ -1,5 +1,6 @@
 //! A file that is right, and the way back.
 
+use registry::ConnectionName;
 use registry::server::{Server, ServerName, ToolDefinition};
 use serde_json::{Value, json};
 
@@ -50,6 +51,15 @@ impl Document {
                 tool
             }
         };
+        part.map_or(within.place, |part| place_of(within, part))
+    }
+
+    /// Where something of an upstream of a server is written: the upstream, or a part of it, as of [`Document::locate`].
+    pub fn locate_upstream(&self, server: &ServerName, upstream: &ConnectionName, part: Option<&str>) -> Place {
+        let servers = entry(&self.root, "servers").map_or(&self.root, |entry| &entry.value);
+        let found = item(servers, "name", server.as_str()).and_then(|server| entry(server, "upstreams"));
+        let Some(upstreams) = found else { return self.locate(server, None, None) };
+        let Some(within) = item(&upstreams.value, "name", upstream.as_str()) else { return upstreams.place };
         part.map_or(within.place, |part| place_of(within, part))
     }
 }

@@ -15,10 +15,12 @@ mod pattern;
 mod problem;
 mod scalar;
 mod server;
+mod upstream;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 pub use document::{Document, to_json};
+pub use names::nearest;
 pub use problem::{Place, Problem};

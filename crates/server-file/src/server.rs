@@ -13,6 +13,7 @@ use crate::lookup::lookup;
 use crate::names::{nearest, one_of};
 use crate::problem::{Place, Problems, shown};
 use crate::scalar::Scalar;
+use crate::upstream;
 use crate::yaml::{Content, Node};
 
 const FILE: &Keys = &[("servers", "servers: and a list of servers under it")];
@@ -27,6 +28,7 @@ const KEYS: &Keys = &[
     ("tools", "tools: [get_order_status]"),
     ("org", "org: sales"),
     ("guard", "guard: { max_rows: 50 }"),
+    ("upstreams", "upstreams: [{ name: sales }]"),
     ("limits", "limits: { per_client: 50/min }"),
     ("log", "log: calls"),
 ];
@@ -70,8 +72,17 @@ pub fn servers(root: &Node, problems: &mut Problems) -> Vec<Server> {
 fn server(field: &Field<'_>, names: &mut HashSet<ServerName>, problems: &mut Problems) -> Option<Server> {
     let fields = Fields::of(field, "a server", KEYS, problems)?;
     let name = fields.required("name", problems).and_then(|field| server_name(&field, names, problems));
-    let tools = fields.required("tools", problems).map(|field| tools(&field, problems)).unwrap_or_default();
-    let tool_names = fields.get("tools").map(|field| tool_names(field.value)).unwrap_or_default();
+    let upstreams = fields.get("upstreams").map(|field| upstream::upstreams(&field, problems));
+    let own = match upstreams {
+        None => fields.required("tools", problems),
+        Some(_) => fields.get("tools"),
+    };
+    let tools = own.map(|field| tools(&field, problems)).unwrap_or_default();
+    let tool_names = match upstreams {
+        None => fields.get("tools").map(|field| tool_names(field.value)).unwrap_or_default(),
+        // Their names are known where the accepted tools are.
+        Some(_) => Vec::new(),
+    };
     let org = fields.get("org").and_then(|field| guard::org(&field, problems));
     let guard = fields.get("guard").and_then(|field| guard::guard(&field, problems));
     check_org(&fields, problems);
@@ -94,6 +105,7 @@ fn server(field: &Field<'_>, names: &mut HashSet<ServerName>, problems: &mut Pro
         tools,
         org,
         guard: guard.unwrap_or_default(),
+        upstreams: upstreams.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
         log: log.unwrap_or_default(),
     })
@@ -127,8 +139,11 @@ fn proposed(text: &str) -> Option<String> {
 
 /// Salesforce tools and an org belong together.
 fn check_org(fields: &Fields<'_>, problems: &mut Problems) {
-    let nodes = fields.get("tools").map(|field| &field.value.content);
-    let Some(Content::List(nodes)) = nodes else { return };
+    let nodes: &[Node] = match fields.get("tools").map(|field| &field.value.content) {
+        Some(Content::List(nodes)) => nodes,
+        Some(_) => return,
+        None => &[],
+    };
     let tool = nodes.iter().find_map(|node| Some((SalesforceTool::named(node.text()?)?, node.place)));
     match (tool, fields.get("org")) {
         (Some((tool, place)), None) => {

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use ::upstream::CallOutcome;
 use catalogue::shipped::shipped;
 use catalogue::{Contract, Lookup, SalesforceTool, Tool};
 use futures_util::future::BoxFuture;
@@ -17,9 +18,19 @@ use crate::bearer::Principal;
 use crate::lookup::Reader;
 use crate::salesforce::orgs::Orgs;
 use crate::tables::Tables;
+use crate::upstream;
 
 /// What a tool answers: a flat object, a missing value is a missing property.
 pub type Answer = Map<String, Value>;
+
+/// What came of a call.
+#[derive(Debug)]
+pub enum Reply {
+    /// The answer of a tool of ours.
+    Ours(Answer),
+    /// What an upstream answered, cleaned; it may say that the call failed.
+    Upstream(CallOutcome),
+}
 
 /// One call: who asks, and what a tool may use to answer.
 pub struct Call {
@@ -178,6 +189,8 @@ pub enum Source {
     Lookup(Arc<Reader>),
     /// A Salesforce org.
     Salesforce(SalesforceTool),
+    /// An MCP server of somebody else.
+    Upstream(upstream::Source),
     /// A function of this program.
     BuiltIn(BuiltIn),
 }
@@ -213,14 +226,26 @@ impl ServedTool {
         ServedTool { tool: salesforce.tool(), source, contract: OnceLock::new() }
     }
 
+    /// A tool of an upstream, as a server has it.
+    pub fn upstream(tool: Tool, source: upstream::Source) -> ServedTool {
+        ServedTool { tool, source: Source::Upstream(source), contract: OnceLock::new() }
+    }
+
     /// Checks the arguments and runs the tool.
-    pub async fn run(&self, arguments: Map<String, Value>, call: Arc<Call>) -> Result<Answer, Trouble> {
-        let arguments = Arguments::check(arguments, &self.tool.inputs)?;
-        match &self.source {
-            Source::Lookup(reader) => reader.read(&arguments, &call).await,
-            Source::Salesforce(tool) => Box::pin(crate::salesforce::run(*tool, &arguments, &call)).await,
-            Source::BuiltIn(run) => run(arguments, call).await,
-        }
+    pub async fn run(&self, arguments: Map<String, Value>, call: Arc<Call>) -> Result<Reply, Trouble> {
+        let checked = |arguments| Arguments::check(arguments, &self.tool.inputs);
+        let answer = match &self.source {
+            Source::Lookup(reader) => reader.read(&checked(arguments)?, &call).await,
+            Source::Salesforce(tool) => Box::pin(crate::salesforce::run(*tool, &checked(arguments)?, &call)).await,
+            Source::BuiltIn(run) => run(checked(arguments)?, call).await,
+            Source::Upstream(source) => return Box::pin(source.call(arguments, &call)).await.map(Reply::Upstream),
+        };
+        answer.map(Reply::Ours)
+    }
+
+    /// Whether it is left out of `tools/list`: its upstream has changed it since it was accepted.
+    pub fn is_withheld(&self) -> bool {
+        matches!(&self.source, Source::Upstream(source) if source.is_withheld())
     }
 
     /// The hash of its contract.
@@ -233,6 +258,7 @@ impl ServedTool {
         match &self.source {
             Source::Lookup(reader) => reader.source_name(),
             Source::Salesforce(_) => "Salesforce".to_owned(),
+            Source::Upstream(source) => source.name(),
             Source::BuiltIn(_) => "this program".to_owned(),
         }
     }

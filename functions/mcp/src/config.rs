@@ -26,6 +26,8 @@ pub struct Config {
     pub sealing_keys: SealingKeys,
     /// Asks Salesforce.
     pub outbound: Fetcher,
+    /// Asks upstreams and their authorization servers.
+    pub upstream_outbound: Fetcher,
     /// Secrets Manager, or the file that `NORTHSTAR_SECRETS_FILE` names.
     pub secrets: Secrets,
     /// Clients of AWS.
@@ -58,6 +60,7 @@ impl Config {
             secrets,
             sealing_keys,
             outbound: Fetcher::new(),
+            upstream_outbound: Fetcher::new(),
             aws,
         })
     }

@@ -21,6 +21,7 @@ pub mod salesforce;
 pub mod servers;
 pub mod status;
 pub mod tables;
+pub mod upstream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,7 @@ use request_log::{RequestLine, Timings};
 pub use catalogue::Catalogue;
 pub use config::Config;
 
+use crate::upstream::Upstreams;
 use bearer::Bearer;
 use cursor::Cursors;
 use front::Front;
@@ -73,10 +75,11 @@ impl App {
     pub async fn with_endpoints(config: Config, catalogue: Catalogue, make_endpoint: MakeEndpoint) -> App {
         let registry = Registry::new(config.aws.dynamodb.clone(), &config.config_table);
         let revocations = Revocations::new(config.aws.dynamodb.clone(), &config.state_table);
+        let upstreams = Upstreams::new(&config, registry.clone());
         let cursors = Cursors::new(config.secrets.clone(), &config.state_key);
         let app = App {
             bearer: Bearer::new(registry.clone(), revocations, config.public_url.clone()),
-            servers: Servers::new(registry.clone(), catalogue, make_endpoint),
+            servers: Servers::new(registry.clone(), catalogue, upstreams, make_endpoint),
             orgs: Arc::new(Orgs::new(&config, registry.clone())),
             tables: Arc::new(Tables::new(&config, cursors)),
             quotas: Quotas::new("mcp", config.aws.dynamodb.clone(), &config.state_table),

@@ -21,10 +21,12 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::{Map, Value, json};
+use upstream::CallOutcome;
 
-use crate::catalogue::{Answer, Call, ServedTool, Told, Trouble};
+use crate::catalogue::{Answer, Call, Reply, ServedTool, Told, Trouble};
 use crate::masking;
 use crate::servers::{self, Endpoint};
+use crate::upstream::troubles;
 
 /// How long a client may keep `tools/list`: as long as we keep a definition.
 const LIST_TTL_MS: u64 = 30_000;
@@ -93,15 +95,18 @@ impl Handler {
         let outcome = run(served, arguments, call).await;
         if let Some(arguments) = masked {
             let answer = outcome.as_ref().ok().filter(|_| call.conduct.log == LogLevel::Results);
-            call.tell(Told { arguments, results: answer.map(|answer| Value::Object(masking::object(answer))) });
+            call.tell(Told { arguments, results: answer.map(masked_reply) });
         }
         let mut result = match outcome {
-            Ok(answer) => structured(answer),
+            Ok(Reply::Ours(answer)) => structured(answer),
+            Ok(Reply::Upstream(outcome)) if !outcome.is_error => passed_on(outcome, &context),
+            Ok(Reply::Upstream(outcome)) => {
+                call.set_outcome(troubles::FAILED);
+                failed(troubles::FAILED, troubles::failed(&served.source_name()), passed_on(outcome, &context).content)
+            }
             Err(trouble) => {
                 call.set_outcome(trouble.code);
-                let mut result = CallToolResult::error(vec![ContentBlock::text(trouble.sentence)]);
-                result.meta = Some(MetaObject(Map::from_iter([("northstar/code".to_owned(), json!(trouble.code))])));
-                result
+                failed(trouble.code, trouble.sentence, Vec::new())
             }
         };
         if !call.conduct.production {
@@ -148,7 +153,11 @@ impl ServerHandler for Handler {
                 code("invalid_params"),
             ));
         }
-        let permitted = self.inner.tools.iter().filter(|(served, _)| call.principal.scopes.permit(served.tool.scope));
+        let permitted = self
+            .inner
+            .tools
+            .iter()
+            .filter(|(served, _)| call.principal.scopes.permit(served.tool.scope) && !served.is_withheld());
         let mut list = ListToolsResult::with_all_items(permitted.map(|(_, described)| described.clone()).collect());
         if is_modern(&context) {
             list.ttl_ms = Some(LIST_TTL_MS);
@@ -220,7 +229,7 @@ impl ServerHandler for Handler {
 
 /// Runs a tool until it has an answer, panics, or the time of its server is up. Then its work is dropped, and with it
 /// what it waits for.
-async fn run(served: &ServedTool, arguments: Map<String, Value>, call: &Arc<Call>) -> Result<Answer, Trouble> {
+async fn run(served: &ServedTool, arguments: Map<String, Value>, call: &Arc<Call>) -> Result<Reply, Trouble> {
     let running = AssertUnwindSafe(served.run(arguments, call.clone())).catch_unwind();
     match tokio::time::timeout_at(call.deadline.into(), running).await {
         Ok(Ok(outcome)) => outcome,
@@ -270,14 +279,62 @@ fn structured(answer: Answer) -> CallToolResult {
     result
 }
 
+/// The answer of an upstream. A block that this protocol layer does not know stays behind.
+fn passed_on(outcome: CallOutcome, context: &RequestContext<RoleServer>) -> CallToolResult {
+    let links = knows_links(context);
+    let blocks = outcome.content.into_iter().map(|block| if links { block } else { without_link(block) });
+    let mut content: Vec<ContentBlock> = blocks.filter_map(|block| serde_json::from_value(block).ok()).collect();
+    let structured = outcome.structured.map(Value::Object);
+    if let (Some(structured), true) = (&structured, content.is_empty()) {
+        content.push(ContentBlock::text(structured.to_string()));
+    }
+    let mut result = CallToolResult::success(content);
+    result.structured_content = structured;
+    result
+}
+
+/// Links to resources came with 2025-06-18; a client of an earlier revision need not know what they are.
+fn knows_links(context: &RequestContext<RoleServer>) -> bool {
+    let parts = context.extensions.get::<Parts>();
+    let revision = parts.and_then(|parts| parts.headers.get("mcp-protocol-version")?.to_str().ok());
+    matches!(revision.map(str::trim), Some("2025-06-18" | "2025-11-25" | "2026-07-28"))
+}
+
+/// A link as a text that names it; anything else as it is.
+fn without_link(block: Value) -> Value {
+    match (block["type"].as_str(), block["name"].as_str(), block["uri"].as_str()) {
+        (Some("resource_link"), Some(name), Some(uri)) => json!({ "type": "text", "text": format!("{name}: {uri}") }),
+        _ => block,
+    }
+}
+
+/// A result that says why there is no answer; `words` are not ours.
+fn failed(code: &str, sentence: String, words: Vec<ContentBlock>) -> CallToolResult {
+    let content = std::iter::once(ContentBlock::text(sentence)).chain(words).collect();
+    let mut result = CallToolResult::error(content);
+    result.meta = Some(MetaObject(Map::from_iter([("northstar/code".to_owned(), json!(code))])));
+    result
+}
+
+/// What the log is told of an answer.
+fn masked_reply(reply: &Reply) -> Value {
+    match reply {
+        Reply::Ours(answer) => Value::Object(masking::object(answer)),
+        Reply::Upstream(CallOutcome { structured: Some(answer), .. }) => Value::Object(masking::object(answer)),
+        Reply::Upstream(outcome) => json!({ "content": masking::value(&json!(outcome.content)) }),
+    }
+}
+
 fn describe(tool: &Tool) -> rmcp::model::Tool {
     let annotations = ToolAnnotations::with_title(tool.title.to_string())
         .read_only(tool.annotations.read_only)
         .destructive(tool.annotations.destructive)
         .idempotent(tool.annotations.idempotent)
         .open_world(tool.annotations.open_world);
-    rmcp::model::Tool::new(tool.name.to_string(), tool.description.to_string(), Arc::new(tool.input_schema()))
-        .with_title(tool.title.to_string())
-        .with_raw_output_schema(Arc::new(tool.output_schema()))
-        .with_annotations(annotations)
+    let described =
+        rmcp::model::Tool::new(tool.name.to_string(), tool.description.to_string(), Arc::new(tool.input_schema()))
+            .with_title(tool.title.to_string())
+            .with_annotations(annotations);
+    let output = tool.output_schema();
+    if output.is_empty() { described } else { described.with_raw_output_schema(Arc::new(output)) }
 }

@@ -18,11 +18,15 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 
 use crate::catalogue::{Catalogue, Conduct, ServedTool};
 use crate::refusal::Refusal;
+use crate::upstream::Upstreams;
+use crate::upstream::registrations::Loaded;
 
 /// How long a definition is used before it is read again.
 const MAX_AGE: Duration = Duration::from_secs(30);
 /// From this age on a definition is read again beside the request that uses it.
 const REVALIDATED_AT: Duration = Duration::from_secs(20);
+/// How long a server is used whose upstreams could not all be read.
+const INCOMPLETE_AGE: Duration = Duration::from_secs(5);
 /// Names remembered at once, known and unknown; past it all are forgotten.
 const MAX_REMEMBERED: usize = 1_000;
 
@@ -35,6 +39,7 @@ pub struct ServedServer {
     pub definition: Server,
     /// Its tools, in the order of the definition.
     pub tools: Vec<ServedTool>,
+    upstreams: Loaded,
     /// What a call is told about it.
     pub conduct: Arc<Conduct>,
     /// rmcp's endpoint for it.
@@ -63,17 +68,20 @@ pub fn endpoint<H: ServerHandler + Clone>(handler: H) -> Endpoint {
 }
 
 impl ServedServer {
-    fn new(definition: Server, catalogue: &Catalogue, make_endpoint: MakeEndpoint) -> Result<ServedServer, LoadError> {
+    fn new(definition: Server, upstreams: Loaded, inner: &Inner, now: SystemTime) -> Result<ServedServer, LoadError> {
         let mut tools = Vec::new();
         for tool in &definition.tools {
             match tool {
                 // A definition may name a tool that this release does not have; it serves the others.
-                ToolDefinition::Shipped(name) => tools.extend(shipped(catalogue, name)),
+                ToolDefinition::Shipped(name) => tools.extend(shipped(&inner.catalogue, name)),
                 ToolDefinition::Lookup(lookup) => tools.push(ServedTool::lookup(lookup)?),
             }
         }
-        let endpoint = make_endpoint(&definition, &tools);
-        Ok(ServedServer { conduct: Arc::new(Conduct::of(&definition)), definition, tools, endpoint })
+        if !definition.upstreams.is_empty() {
+            tools.extend(inner.upstreams.tools(&definition, &upstreams.registered, now));
+        }
+        let endpoint = (inner.make_endpoint)(&definition, &tools);
+        Ok(ServedServer { conduct: Arc::new(Conduct::of(&definition)), definition, tools, upstreams, endpoint })
     }
 
     /// One of its tools.
@@ -104,6 +112,7 @@ pub struct Servers {
 struct Inner {
     registry: Registry,
     catalogue: Catalogue,
+    upstreams: Upstreams,
     make_endpoint: MakeEndpoint,
     remembered: Mutex<HashMap<ServerName, Arc<Remembered>>>,
 }
@@ -116,9 +125,10 @@ struct Remembered {
 }
 
 impl Servers {
-    /// Servers of a registry, with tools of a catalogue, behind endpoints of a kind.
-    pub fn new(registry: Registry, catalogue: Catalogue, make_endpoint: MakeEndpoint) -> Servers {
-        Servers { inner: Arc::new(Inner { registry, catalogue, make_endpoint, remembered: Mutex::default() }) }
+    /// Servers of a registry, with tools of a catalogue and of upstreams, behind endpoints of a kind.
+    pub fn new(registry: Registry, catalogue: Catalogue, upstreams: Upstreams, make_endpoint: MakeEndpoint) -> Servers {
+        let remembered = Mutex::default();
+        Servers { inner: Arc::new(Inner { registry, catalogue, upstreams, make_endpoint, remembered }) }
     }
 
     /// A server, or `None`: as it was 30 seconds ago at most, while the registry can be read. Nobody waits for a newer
@@ -159,11 +169,19 @@ impl Inner {
             let earlier = remembered.kept.peek(now).and_then(|(earlier, _)| earlier.as_ref().clone());
             let loaded = match self.registry.server(name).await {
                 Ok(None) => return Ok(None),
-                // Nothing has changed: what is ready stays.
-                Ok(Some(server)) => match &earlier {
-                    Some(earlier) if earlier.definition == server => return Ok(Some(earlier.clone())),
-                    _ => ServedServer::new(server, &self.catalogue, self.make_endpoint),
-                },
+                Ok(Some(server)) => {
+                    let upstreams = match server.upstreams.is_empty() {
+                        true => Loaded::default(),
+                        false => Box::pin(self.upstreams.load(&server, now)).await,
+                    };
+                    match &earlier {
+                        // Nothing has changed: what is ready stays.
+                        Some(earlier) if earlier.definition == server && earlier.upstreams == upstreams => {
+                            return Ok(Some(earlier.clone()));
+                        }
+                        _ => ServedServer::new(server, upstreams, self, now),
+                    }
+                }
                 Err(error @ RegistryError::Table(_)) => return Err(LoadError::Registry(error)),
                 Err(error) => Err(error.into()),
             };
@@ -176,7 +194,11 @@ impl Inner {
                 }
             }
         };
-        remembered.kept.get(now, max_age, fetch).await
+        let fresh = |server: &Option<Arc<ServedServer>>, age| match server {
+            Some(server) if server.upstreams.incomplete => age < INCOMPLETE_AGE,
+            _ => age < max_age,
+        };
+        remembered.kept.get_if(now, fresh, fetch).await
     }
 
     fn remembered(&self, name: &ServerName) -> Arc<Remembered> {

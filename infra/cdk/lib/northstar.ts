@@ -22,7 +22,10 @@ function repository(folder: string): string {
 }
 
 // `TokenFunction.Alias` is an alias that SAM makes, which CfnInclude cannot know: these are taken as they are.
-const REFERRING_TO_ALIASES = ['TokenIntegration', 'McpIntegration', 'TokenPermission', 'McpPermission'];
+const REFERRING_TO_ALIASES = [
+  'TokenIntegration', 'McpIntegration', 'ConnectIntegration',
+  'TokenPermission', 'McpPermission', 'ConnectPermission',
+];
 
 /** How a new version takes over. All but `AllAtOnce` wait, watch the alarms and roll back. */
 export type DeploymentType =
@@ -59,7 +62,7 @@ export interface NorthstarProps {
   readonly signingKeysSecretName?: string;
   /** Secret of the key that signs cursors, left by an earlier stack. */
   readonly stateKeySecretName?: string;
-  /** KMS key that an earlier stack sealed the grants of Salesforce orgs under. */
+  /** KMS key that an earlier stack sealed the grants of Salesforce orgs and upstreams under. */
   readonly grantKeyArn?: string;
   /** Managed policy with the statements that `northstar server iam` prints, for lookups over tables of your own. */
   readonly lookupPolicyArn?: string;
@@ -69,7 +72,7 @@ export interface NorthstarProps {
   readonly lookupIndexes?: string[];
   /** Processor of the functions; arm64 without it. */
   readonly architecture?: Architecture;
-  /** Folder with `token/bootstrap`, `mcp/bootstrap` and `rotate/bootstrap`; `target/lambda-<architecture>` without it. */
+  /** Folder with `token/bootstrap` and the same of `mcp`, `connect` and `rotate`; `target/lambda-<architecture>` without it. */
   readonly bootstraps?: string;
   /** How a new version takes over; `Canary10Percent5Minutes` without it. */
   readonly deploymentType?: DeploymentType;
@@ -77,13 +80,15 @@ export interface NorthstarProps {
   readonly tokenConcurrency?: number;
   /** Reserved concurrency of mcp; none without it. */
   readonly mcpConcurrency?: number;
+  /** Reserved concurrency of connect; none without it. */
+  readonly connectConcurrency?: number;
   /** Days between two rotations of the signing keys. */
   readonly keyRotationDays?: number;
   /** Requests a second that each route takes. */
   readonly rateLimit?: number;
   /** Requests that a route takes at once. */
   readonly burstLimit?: number;
-  /** Requests a second that each of /token, /revoke and /introspect takes. */
+  /** Requests a second that each of /token, /revoke, /introspect and /connect/{upstream} takes. */
   readonly tokenRateLimit?: number;
   /** Requests that each of them takes at once. */
   readonly tokenBurstLimit?: number;
@@ -125,7 +130,7 @@ export class Northstar extends Construct {
     this.setParameter('mapChallengeHeader', mapChallengeHeader === undefined ? undefined : mapChallengeHeader ? 'yes' : 'no');
 
     const folder = bootstraps ?? join(REPOSITORY, `target/lambda-${(architecture ?? Architecture.ARM_64).name}`);
-    for (const name of ['token', 'mcp', 'rotate']) this.setCode(name, join(folder, name));
+    for (const name of ['token', 'mcp', 'connect', 'rotate']) this.setCode(name, join(folder, name));
 
     this.alarmTopic = Topic.fromTopicArn(this, 'AlarmTopic', this.template.getResource('AlarmTopic').ref);
     this.dashboard = this.template.getResource('Dashboard') as CfnDashboard;

@@ -4,6 +4,7 @@
 //! what an old token may no longer call, and a promise of the annotations that is taken back. Whether one pattern allows
 //! all that another one did is not decided: another pattern is breaking.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use access_token::{Scope, Scopes};
@@ -329,7 +330,7 @@ impl<'a> Differ<'a> {
             let unseen = schema.iter().filter(|(keyword, _)| !seen.contains(&keyword.as_str()));
             unseen.map(|(keyword, value)| (keyword.clone(), value.clone())).collect()
         };
-        if rest(old) != rest(new) {
+        if rest(old) != rest(new) || seen.contains(&"required") && undescribed(old) != undescribed(new) {
             self.breaking(What::Schema(schema.to_owned()));
         }
     }
@@ -422,6 +423,12 @@ fn has(schema: &Map<String, Value>, name: &str) -> bool {
 fn is_required(schema: &Map<String, Value>, name: &str) -> bool {
     let required = schema.get("required").and_then(Value::as_array);
     required.is_some_and(|required| required.iter().any(|required| required.as_str() == Some(name)))
+}
+
+/// What must be there without being described, as schemas of others may have it.
+fn undescribed(schema: &Map<String, Value>) -> BTreeSet<&str> {
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    required.filter_map(Value::as_str).filter(|name| !has(schema, name)).collect()
 }
 
 fn type_of(schema: &Value) -> String {

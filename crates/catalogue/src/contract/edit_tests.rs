@@ -94,6 +94,7 @@ impl Spec {
             outputs: self.outputs.iter().map(Out::output).collect(),
             annotations: Annotations { read_only: self.read_only, ..Annotations::READ },
             scope: self.scope,
+            foreign: None,
         }
     }
 

@@ -87,6 +87,7 @@ struct Filter {
 enum Function {
     Token,
     Mcp,
+    Connect,
     Rotate,
     Cli,
 }
@@ -96,6 +97,7 @@ impl Function {
         match self {
             Function::Token => "token",
             Function::Mcp => "mcp",
+            Function::Connect => "connect",
             Function::Rotate => "rotate",
             Function::Cli => "cli",
         }

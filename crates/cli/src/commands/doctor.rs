@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::client_of_functions::client_of_environment;
+use crate::commands::upstream;
 use crate::output::{self, Failure};
 use crate::place::Place;
 use crate::stack::Stack;
@@ -29,6 +30,9 @@ pub struct Options {
     /// MCP server to check
     #[arg(long, value_name = "NAME")]
     server: Option<String>,
+    /// Look at this upstream of the home or the stack as well, as `northstar upstream test` does
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
     /// Tool to call, with arguments as text: --call get_order_status order_id=1001
     #[arg(long, value_names = ["TOOL", "KEY=VALUE"], num_args = 1..)]
     call: Option<Vec<String>>,
@@ -53,16 +57,32 @@ pub struct Options {
 }
 
 /// Prints findings as they are made; ends with 1 when one of them is a failure.
-pub async fn run(place: &Place, json: bool, options: Options) -> Result<(), Failure> {
+pub async fn run(place: &Place, json: bool, mut options: Options) -> Result<(), Failure> {
+    // One that does not exist is said before the rest is asked.
+    let upstream = match options.upstream.take() {
+        Some(name) => {
+            let open = place.open().await?;
+            let upstream = upstream::find(&open, &name).await?;
+            Some((open, upstream))
+        }
+        None => None,
+    };
     let target = target(place, options).await?;
     let mut printed = Ok(());
-    let findings = examine(&target, &mut |finding| {
+    let mut findings = examine(&target, &mut |finding| {
         if !json && printed.is_ok() {
             printed = print(finding);
         }
     })
     .await;
     printed?;
+    if let Some((open, upstream)) = upstream {
+        let more = upstream::examine(&open, &upstream).await?;
+        if !json {
+            more.iter().try_for_each(print)?;
+        }
+        findings.extend(more);
+    }
     if json {
         output::json(&json!({ "findings": findings }))?;
     } else {
@@ -164,7 +184,7 @@ fn time_scale(text: &str) -> Result<f64, String> {
 }
 
 /// A line for each finding; more of those that ask for something.
-fn print(finding: &Finding) -> Result<(), Failure> {
+pub fn print(finding: &Finding) -> Result<(), Failure> {
     let Finding { id, status, what, seen, cause, fix } = finding;
     if *status == Status::Pass {
         return output::line(&format!("{}  {id:18}  {what}: {seen}", status.as_str()));

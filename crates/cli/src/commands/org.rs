@@ -2,6 +2,7 @@
 
 mod add;
 mod advice;
+mod connect;
 mod test;
 
 use std::time::SystemTime;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::commands::FAILED;
 use crate::commands::server::ask;
+use crate::commands::upstream::ConnectOptions;
 use crate::output::{self, Failure};
 use crate::place::{Open, Place};
 use crate::values;
@@ -31,6 +33,9 @@ pub enum Command {
         /// Its name
         name: String,
     },
+    /// Print a link by which somebody consents in a browser, for an org whose tokens come by refresh-token. It works once, for
+    /// 10 minutes
+    Connect(ConnectOptions),
     /// Remove an org with its secrets and its grant; the tools of servers that name it fail within 30 seconds
     Remove {
         /// Its name
@@ -47,6 +52,7 @@ pub async fn run(place: &Place, json: bool, command: Command) -> Result<(), Fail
         Command::Add(options) => add::add(place, json, *options).await,
         Command::List => list(&place.open().await?, json).await,
         Command::Test { name } => test::test(&place.open().await?, json, &name).await,
+        Command::Connect(options) => connect::connect(&place.open().await?, json, &options).await,
         Command::Remove { name, yes } => remove(&place.open().await?, json, &name, yes).await,
     }
 }
@@ -68,7 +74,10 @@ async fn find(open: &Open, name: &str) -> Result<SalesforceOrg, Failure> {
         None => None,
     };
     let none = || Failure::Message(format!("there is no org {name}: see `northstar org list`"));
-    found.map(|Connection::Salesforce(org)| org).ok_or_else(none)
+    match found {
+        Some(Connection::Salesforce(org)) => Ok(org),
+        Some(Connection::Upstream(_)) | None => Err(none()),
+    }
 }
 
 fn flow(org: &SalesforceOrg) -> &'static str {
@@ -121,7 +130,8 @@ impl Health {
 async fn list(open: &Open, json: bool) -> Result<(), Failure> {
     let (grants, servers, now) = (open.grants().await?, open.registry.servers().await?, SystemTime::now());
     let (mut documents, mut rows) = (Vec::new(), Vec::new());
-    for Connection::Salesforce(org) in open.registry.connections().await? {
+    for connection in open.registry.connections().await? {
+        let Connection::Salesforce(org) = connection else { continue };
         let health = Health::of(&grants, &org, now).await?;
         let users = users(&servers, &org.name);
         documents.push(document(&org, &health, &users));

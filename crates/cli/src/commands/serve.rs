@@ -27,6 +27,9 @@ pub struct Options {
     /// salesforce-read and salesforce-write over it
     #[arg(long)]
     with_org: bool,
+    /// Let upstreams be on this machine too, for tests and demos; otherwise they are public hosts over https
+    #[arg(long)]
+    allow_loopback_upstreams: bool,
     /// Stop when standard input ends, so that a script that ends early leaves no server behind
     #[arg(long)]
     stop_with_stdin: bool,
@@ -36,17 +39,18 @@ pub struct Options {
 pub async fn run(home: Home, options: Options) -> Result<(), Failure> {
     request_log::write_to(Both(home.request_log()));
     http_api::function::log_panics();
-    let stop_with_stdin = options.stop_with_stdin;
+    let (stop_with_stdin, with_hosted) = (options.stop_with_stdin, options.allow_loopback_upstreams);
     let options = ServeOptions {
         port: options.port,
         home: home.clone(),
         public_url: options.public_url,
         remap_www_authenticate: options.remap_www_authenticate,
         with_org: options.with_org,
+        allow_loopback_upstreams: options.allow_loopback_upstreams,
     };
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let serving = Serving::start(options).await?;
-    line(&banner(&home, &serving.demo, serving.org.as_ref().map(|org| org.url())))?;
+    line(&banner(&home, &serving.demo, serving.org.as_ref().map(|org| org.url()), with_hosted))?;
     line(&format!("listening on {}", serving.address))?;
     serving
         .run(async {
@@ -86,8 +90,11 @@ async fn end_of_stdin() {
     let _ = end.await;
 }
 
+/// Path of one of the MCP servers that the stand-in hosts as Salesforce does; `upstream add --allow-loopback` takes it.
+const HOSTED: &str = "/platform/mcp/v1/platform/sobject-all";
+
 /// Lines to paste. The secret stays in its file, from which curl reads it.
-fn banner(home: &Home, demo: &Demo, org: Option<&str>) -> String {
+fn banner(home: &Home, demo: &Demo, org: Option<&str>, with_hosted: bool) -> String {
     let Demo { token_url, mcp_url, .. } = demo;
     let file = home.file("demo.json");
     let file = file.display();
@@ -101,6 +108,9 @@ fn banner(home: &Home, demo: &Demo, org: Option<&str>) -> String {
         let _ = writeln!(text, "  Salesforce org  {url} (demo data, new with each start)");
         for server in local::org::servers() {
             let _ = writeln!(text, "  over it         {}", server.name.url(&demo.public_url));
+        }
+        if with_hosted {
+            let _ = writeln!(text, "  hosted MCP      {url}{HOSTED}");
         }
     }
     let _ = writeln!(text);

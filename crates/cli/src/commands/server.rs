@@ -6,6 +6,7 @@ mod orgs;
 mod plan;
 mod show;
 mod tables;
+mod upstreams;
 mod usage;
 
 use std::io::{IsTerminal, Write};
@@ -99,7 +100,7 @@ fn refused(file: &Path, problems: &[Problem]) -> Failure {
 }
 
 /// The base of the servers' URLs: of a local run that never served, where it serves unless told otherwise.
-fn public_url(open: &Open) -> String {
+pub fn public_url(open: &Open) -> String {
     match &open.kind {
         Kind::Stack(stack) => stack.public_url.trim_end_matches('/').to_owned(),
         Kind::Home(home) => {

@@ -35,6 +35,8 @@ pub struct State {
     pub overlaps: u32,
     /// Forms of the requests.
     pub forms: Vec<HashMap<String, String>>,
+    /// Tokens that it was asked to revoke.
+    pub revoked: Vec<String>,
     /// `Authorization` headers of the requests.
     pub authorizations: Vec<Option<String>>,
     /// Refresh tokens of the requests that it works on.
@@ -97,7 +99,10 @@ impl AuthorizationServer {
         let server = self.clone();
         let worked = tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            server.with(|state| state.work(&form["grant_type"], &used))
+            server.with(|state| match form.get("token") {
+                Some(token) => state.revoke(token),
+                None => state.work(&form["grant_type"], &used),
+            })
         });
         match worked.await? {
             Some((status, body)) => Ok(Response::builder().status(status).body(Full::from(body))?),
@@ -107,6 +112,11 @@ impl AuthorizationServer {
 }
 
 impl State {
+    fn revoke(&mut self, token: &str) -> Option<(u16, String)> {
+        self.revoked.push(token.to_owned());
+        Some(self.instead.pop().unwrap_or((200, String::new())))
+    }
+
     fn work(&mut self, grant_type: &str, used: &str) -> Option<(u16, String)> {
         self.working_on.retain(|token| token != used);
         if let Some(instead) = self.instead.pop() {

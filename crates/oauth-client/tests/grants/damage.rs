@@ -12,6 +12,8 @@ use crate::world::World;
 
 type Item = HashMap<String, AttributeValue>;
 type Change = (&'static str, fn(&mut Item));
+/// Of an item, by another one.
+type Swap = (&'static str, fn(&mut Item, &Item));
 
 #[tokio::test]
 async fn a_record_that_was_changed_in_any_place_is_refused() {
@@ -61,6 +63,51 @@ async fn a_record_of_another_connection_is_refused() {
     item.insert("pk".to_owned(), AttributeValue::S("GRANT#service".to_owned()));
     world.put_item(item).await;
     assert_eq!(world.token(&world.instance()).await, Err(GrantError::Damaged("service".to_owned())));
+}
+
+/// Two upstreams of one authorization server, whose grants differ in nothing but their names.
+#[tokio::test]
+async fn grants_of_two_upstreams_that_were_swapped_or_changed_are_refused() {
+    let mut world = World::new(State { refresh_token: "first".to_owned(), ..State::default() }).await;
+    let mut items = Vec::new();
+    for name in ["reads", "writes"] {
+        world.connection = world.upstream(name);
+        world.connect("first").await;
+        items.push(world.item().await);
+    }
+    let changes: [Swap; 6] = [
+        ("whole", |item, other| item.clone_from(other)),
+        ("what is sealed", |item, other| {
+            for name in ["sealed", "nonce", "wrapped_key", "version"] {
+                item.insert(name.to_owned(), other[name].clone());
+            }
+        }),
+        ("the data key", |item, other| {
+            item.insert("wrapped_key".to_owned(), other["wrapped_key"].clone());
+        }),
+        ("a byte", |item, _| flip(item, "sealed")),
+        ("the version", |item, _| {
+            let version: u64 = item["version"].as_n().unwrap().parse().unwrap();
+            item.insert("version".to_owned(), AttributeValue::N((version - 1).to_string()));
+        }),
+        ("the format", |item, _| {
+            item.insert("format".to_owned(), AttributeValue::N("0".to_owned()));
+        }),
+    ];
+    for (index, name) in ["reads", "writes"].into_iter().enumerate() {
+        world.connection = world.upstream(name);
+        for (what, change) in &changes {
+            let mut item = items[index].clone();
+            change(&mut item, &items[1 - index]);
+            item.insert("pk".to_owned(), items[index]["pk"].clone());
+            world.put_item(item).await;
+            let outcome = world.token(&world.instance()).await;
+            assert_eq!(outcome, Err(GrantError::Damaged(name.to_owned())), "{what}");
+        }
+        world.put_item(items[index].clone()).await;
+        assert!(world.token(&world.instance()).await.is_ok());
+    }
+    assert_eq!(world.server.requests(), 2, "only for what was whole");
 }
 
 #[tokio::test]

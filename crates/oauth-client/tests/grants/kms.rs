@@ -18,15 +18,18 @@ use tokio::net::TcpListener;
 use crate::authorization_server::State;
 use crate::world::World;
 
+/// The data key that it makes and unwraps; wrapped it is the connection's name.
+pub const DATA_KEY: [u8; 32] = [5; 32];
+
 #[derive(Clone, Default)]
-struct FakeKms {
+pub struct FakeKms {
     url: String,
     calls: Arc<Mutex<Vec<(String, String)>>>,
     fails: Arc<Mutex<Vec<(u16, &'static str)>>>,
 }
 
 impl FakeKms {
-    async fn start() -> FakeKms {
+    pub async fn start() -> FakeKms {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let kms = FakeKms { url: format!("http://{}/", listener.local_addr().unwrap()), ..FakeKms::default() };
         let answering = kms.clone();
@@ -57,7 +60,7 @@ impl FakeKms {
         Response::builder().status(status).body(Full::from(body.to_string())).unwrap()
     }
 
-    fn keys(&self) -> SealingKeys {
+    pub fn keys(&self) -> SealingKeys {
         let kms = Kms::new(&AwsSettings::local("http://127.0.0.1:1"), Some(self.url.clone()));
         SealingKeys::Kms { kms, key_id: "alias/northstar".to_owned() }
     }
@@ -69,7 +72,7 @@ impl FakeKms {
 
 fn answer(target: &str, call: &Value) -> (u16, Value) {
     let context = call["EncryptionContext"]["connection"].as_str().unwrap();
-    let plain = BASE64_STANDARD.encode([5; 32]);
+    let plain = BASE64_STANDARD.encode(DATA_KEY);
     match target {
         "TrentService.GenerateDataKey" if call["KeySpec"] == "AES_256" && call["KeyId"] == "alias/northstar" => {
             (200, json!({"Plaintext": plain, "CiphertextBlob": BASE64_STANDARD.encode(context)}))
@@ -85,7 +88,7 @@ async fn connect(world: &World, keys: SealingKeys) -> Result<(), GrantError> {
     let refresh_token = Some("first".to_owned().into());
     let grant =
         NewGrant { refresh_token, access_token: None, expires_at: None, unverified_instance_url: None, identity: None };
-    world.instance_with(keys).put(&world.connection.name, grant, world.now).await
+    world.instance_with(keys).put(&world.connection, grant, world.now).await
 }
 
 #[tokio::test]

@@ -23,7 +23,15 @@ async fn a_token_is_asked_for_once_and_then_remembered_by_every_instance() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_calls_whose_token_was_refused_at_four_instances_make_one_refresh() {
-    let world = World::connected(State { rotates: true, ..State::default() }).await;
+    let mut upstream = World::new(State { refresh_token: "first".to_owned(), rotates: true, ..State::default() }).await;
+    upstream.connection = upstream.upstream("reads");
+    upstream.connect("first").await;
+    for world in [World::connected(State { rotates: true, ..State::default() }).await, upstream] {
+        fifty_calls_make_one_refresh(&world).await;
+    }
+}
+
+async fn fifty_calls_make_one_refresh(world: &World) {
     let instances = [world.instance(), world.instance(), world.instance(), world.instance()];
     let mut refused = Vec::new();
     for instance in &instances {
@@ -59,6 +67,18 @@ async fn a_token_is_renewed_before_it_ends() {
         assert_eq!(world.token_after(&instance, kept).await.unwrap(), "00D!access-1", "{life}");
         assert_eq!(world.token_after(&instance, renewed).await.unwrap(), "00D!access-2", "{life}");
     }
+}
+
+#[tokio::test]
+async fn a_token_whose_end_nobody_knows_is_used_until_it_is_refused() {
+    let world = World::connected(State::default()).await;
+    let instance = world.instance();
+    for seconds in [0, 3_600, 7_300, 86_400] {
+        assert_eq!(world.token_after(&instance, seconds).await.unwrap(), "00D!access-1");
+    }
+    let refused = instance.access_token(&world.connection, world.now).await.unwrap();
+    let other = instance.expired(&world.connection, &refused, world.after(86_400)).await.unwrap();
+    assert_eq!((text(&other).as_str(), world.server.requests()), ("00D!access-2", 2));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use oauth_client::{AccessToken, Connection, GrantError, Grants, NewGrant, SealingKeys};
 use outbound::Fetcher;
-use registry::{ClientAuth, ConnectionName, Flow};
+use registry::{ClientAuth, ConnectionName, Flow, Upstream, UpstreamAuth, UpstreamOAuth};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
@@ -43,8 +43,36 @@ impl World {
             client_id: "client".to_owned(),
             flow: Flow::RefreshToken { client_auth: ClientAuth::Post },
             secret_id: None,
+            issuer: None,
+            resource: None,
+            scopes: Vec::new(),
         };
         World { server, dynamodb, connection, now: SystemTime::now(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The connection of an upstream at the same authorization server.
+    pub fn upstream(&self, name: &str) -> Connection {
+        let oauth = UpstreamOAuth {
+            issuer: "https://login.example.com".to_owned(),
+            authorize_url: Some("https://login.example.com/authorize".to_owned()),
+            token_url: self.server.url.clone(),
+            revoke_url: None,
+            iss_promised: false,
+            flow: Flow::RefreshToken { client_auth: ClientAuth::Post },
+            client_id: "client".to_owned(),
+            secret_id: None,
+            scopes: Vec::new(),
+            resource: None,
+        };
+        let upstream = Upstream {
+            name: ConnectionName::parse(name).unwrap(),
+            url: "https://mcp.example.com/mcp".to_owned(),
+            preset: None,
+            auth: UpstreamAuth::OAuth(Box::new(oauth)),
+            result_page: None,
+            created_at: 0,
+        };
+        Connection::of_upstream(&upstream).unwrap()
     }
 
     pub async fn connect(&self, refresh_token: &str) {
@@ -55,7 +83,7 @@ impl World {
             unverified_instance_url: None,
             identity: None,
         };
-        self.instance().put(&self.connection.name, grant, self.now).await.unwrap();
+        self.instance().put(&self.connection, grant, self.now).await.unwrap();
     }
 
     pub fn secrets(&self) -> Secrets {

@@ -28,6 +28,12 @@ async fn outcome(answer: &Answer, request: Request) -> (SalesforceError, usize) 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_without_time_for_it_is_known_not_to_be_sent() {
+    let (error, sent) = outcome(&whole(200, "{}"), write().with_timeout(Duration::ZERO)).await;
+    assert_eq!((error.code, sent, error.outcome_unknown), (Code::OrgTimedOut, 0, false), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_has_its_class_and_a_write_is_not_sent_again() {
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"id\":\"003";
     let large = format!("HTTP/1.1 200 OK\r\ncontent-length: 10000000\r\n\r\n{}", " ".repeat(10_000_000));

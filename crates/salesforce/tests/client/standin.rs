@@ -46,6 +46,7 @@ async fn world(instances: usize) -> World {
         let keys = SealingKeys::Local(secrets.clone());
         Grants::new(dynamodb.clone(), "state", keys, secrets.clone(), Fetcher::with_loopback(None))
     };
+    let org = salesforce::Org::new(&record, outbound::Reach::Loopback).unwrap();
     let grant = NewGrant {
         refresh_token: Some(app.refresh_token.into()),
         access_token: None,
@@ -53,7 +54,7 @@ async fn world(instances: usize) -> World {
         unverified_instance_url: None,
         identity: None,
     };
-    grants().put(&record.name, grant, now).await.unwrap();
+    grants().put(&org.connection(&record), grant, now).await.unwrap();
     let clients =
         (0..instances).map(|_| Client::new(&record, grants(), Fetcher::with_loopback(None)).unwrap()).collect();
     World { standin, clients, now, _folder: folder }

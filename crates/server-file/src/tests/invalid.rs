@@ -195,7 +195,7 @@ const SERVERS: &[Case] = &[
         "name: orders\n    colour: red\n",
         "unknown_key",
         ByBoth,
-        r#"3:5: a server has no key "colour"; write one of name, title, description, instructions, production, timeout, tools, org, guard, limits, log"#,
+        r#"3:5: a server has no key "colour"; write one of name, title, description, instructions, production, timeout, tools, org, guard, upstreams, limits, log"#,
     ),
     (
         "name: orders\n",
@@ -1423,11 +1423,120 @@ const CRMS: &[Case] = &[
     ),
 ];
 
+const HUB: &str = "\
+servers:
+  - name: hub
+    upstreams:
+      - name: sales
+        tools: [soqlQuery, find]
+";
+
+/// Changes of a server of upstreams.
+const HUBS: &[Case] = &[
+    (
+        "upstreams:\n      - name: sales\n        tools: [soqlQuery, find]",
+        "upstreams: []",
+        "upstream_count",
+        ByBoth,
+        "3:5: upstreams has 0 upstreams; write 1 to 20, each beginning with - name: sales, or leave the key out",
+    ),
+    (
+        "- name: sales\n        tools",
+        "- tools",
+        "missing_key",
+        ByBoth,
+        "4:9: an upstream needs name; write name: sales",
+    ),
+    (
+        "- name: sales",
+        "- name: Sales",
+        "upstream_name",
+        ByBoth,
+        r#"4:15: "Sales" is no name of an upstream; write it as `northstar upstream list` shows it"#,
+    ),
+    (
+        "- name: sales",
+        "- name: callback",
+        "upstream_name",
+        ByBoth,
+        r#"4:15: "callback" is no name of an upstream; write it as `northstar upstream list` shows it"#,
+    ),
+    (
+        "- name: sales\n",
+        "- name: sales\n      - name: sales\n",
+        "duplicate_upstream",
+        ByReader,
+        "5:9: the server has the upstream sales twice; write all of its tools into one entry",
+    ),
+    (
+        "find]",
+        "'two words']",
+        "tool_name",
+        ByBoth,
+        r#"5:28: "two words" is no name of a tool: up to 64 of A-Z a-z 0-9 _ - .; write it as `northstar upstream show` shows it, without a prefix"#,
+    ),
+    (
+        "[soqlQuery, find]",
+        "[]",
+        "tool_count",
+        ByBoth,
+        "5:9: tools has 0 tools; write 1 to 60 names, or leave the key out to take every accepted tool",
+    ),
+    ("find]", "soqlQuery]", "duplicate_entry", ByBoth, r#"5:28: tools has "soqlQuery" twice; leave one of them out"#),
+    (
+        "",
+        "prefix: 'sales/'",
+        "upstream_prefix",
+        ByBoth,
+        r#"6:17: "sales/" is no prefix of a tool's name: up to 32 of A-Z a-z 0-9 _ - .; write prefix: sales_"#,
+    ),
+    (
+        "",
+        "read_only: yes",
+        "wrong_type",
+        ByBoth,
+        "6:20: read_only is a text, not true or false; write read_only: true, without quotes",
+    ),
+    (
+        "",
+        "scopes: { soqlQuery: mcp.reed }",
+        "unknown_word",
+        ByBoth,
+        r#"6:30: soqlQuery cannot be "mcp.reed"; write mcp.read"#,
+    ),
+    (
+        "",
+        "scopes: { soqlquery: mcp.read }",
+        "scope_of_unknown_tool",
+        ByReader,
+        r#"6:19: scopes names "soqlquery", which is not among tools; write soqlQuery"#,
+    ),
+    ("", "tool: [find]", "unknown_key", ByBoth, r#"6:9: an upstream has no key "tool"; write tools"#),
+    (
+        "    upstreams:",
+        "    org: sales\n    upstreams:",
+        "org_unused",
+        ByBoth,
+        "3:5: org is for Salesforce tools, and the server has none; leave it out, or add a tool such as executeQuery",
+    ),
+    (
+        "    upstreams:",
+        "    tools: []\n    upstreams:",
+        "tool_count",
+        ByBoth,
+        "3:5: tools has 0 tools; write 1 to 60 tools, or several servers",
+    ),
+];
+
 fn cases() -> Vec<(String, &'static str, Refused, &'static str)> {
     let mut cases = large();
-    for (base, indent, changes) in
-        [("", "", FILES), (SERVER, "    ", SERVERS), (LOOKUP, "        ", LOOKUPS), (CRM, "    ", CRMS)]
-    {
+    for (base, indent, changes) in [
+        ("", "", FILES),
+        (SERVER, "    ", SERVERS),
+        (LOOKUP, "        ", LOOKUPS),
+        (CRM, "    ", CRMS),
+        (HUB, "        ", HUBS),
+    ] {
         cases.extend(changes.iter().map(|(from, to, code, refused, said)| {
             assert!(base.contains(from), "{from}");
             let text = if from.is_empty() { format!("{base}{indent}{to}\n") } else { base.replacen(from, to, 1) };

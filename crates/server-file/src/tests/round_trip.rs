@@ -1,5 +1,6 @@
 //! What is printed is read as the same servers.
 
+use access_token::Scope;
 use catalogue::lookup::{Argument, Condition, Order, Return, Sort, ValueType};
 use catalogue::{Lookup, SalesforceTool};
 use indexmap::IndexMap;
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use registry::guard::{Access, Guard};
 use registry::server::{Limits, LogLevel, Period, Rate, Server, ServerName, Timeout, ToolDefinition};
+use registry::{ConnectionName, UpstreamTools};
 use serde_json::Value;
 
 use super::schema_accepts;
@@ -150,6 +152,24 @@ fn guard() -> impl Strategy<Value = Guard> {
     })
 }
 
+fn upstreams() -> impl Strategy<Value = Vec<UpstreamTools>> {
+    let tool = "[A-Za-z0-9_.-]{1,64}";
+    let tools = option::of(prop::collection::btree_set(tool, 1..4));
+    let scopes = vec((tool, select(&[Scope::Read, Scope::Write][..])), 0..3);
+    let upstream = ("[a-z][a-z0-9-]{0,39}", tools, "[A-Za-z0-9_.-]{0,32}", any::<bool>(), scopes);
+    vec(upstream, 0..3).prop_map(|upstreams| {
+        let mut read: IndexMap<String, UpstreamTools> = IndexMap::new();
+        for (name, tools, prefix, read_only, scopes) in upstreams {
+            let tools: Option<Vec<String>> = tools.map(|tools| tools.into_iter().collect());
+            let known = |tool: &String| tools.as_ref().is_none_or(|tools| tools.contains(tool));
+            let scopes = scopes.into_iter().filter(|(tool, _)| known(tool)).collect();
+            let Some(connection) = ConnectionName::parse(&name) else { continue };
+            read.insert(name, UpstreamTools { name: connection, tools, prefix, read_only, scopes });
+        }
+        read.into_values().collect()
+    })
+}
+
 fn server() -> impl Strategy<Value = Server> {
     let tools = (vec(lookup(), 0..4), any::<bool>()).prop_map(|(lookups, shipped)| {
         let mut tools: IndexMap<String, ToolDefinition> = IndexMap::new();
@@ -176,8 +196,9 @@ fn server() -> impl Strategy<Value = Server> {
     );
     let levels = select(&[LogLevel::Off, LogLevel::Calls, LogLevel::Arguments, LogLevel::Results][..]);
     let org = option::of(("[a-z][a-z0-9-]{0,39}", select(&SalesforceTool::ALL[..]), guard()));
-    (texts, any::<bool>(), 1..=Timeout::MAX_SECONDS, tools, limits, levels, org).prop_map(
-        |(texts, production, timeout, mut tools, limits, log, org)| {
+    let upstreams = (upstreams(), any::<bool>());
+    (texts, any::<bool>(), 1..=Timeout::MAX_SECONDS, tools, limits, levels, org, upstreams).prop_map(
+        |(texts, production, timeout, mut tools, limits, log, org, (upstreams, alone))| {
             let (name, title, description, instructions) = texts;
             tools.retain(|tool| SalesforceTool::named(tool.name()).is_none());
             let (org, guard) = match org {
@@ -190,6 +211,10 @@ fn server() -> impl Strategy<Value = Server> {
             let (per_client, burst, per_tool, per_server, per_day) = limits;
             let per_tool =
                 per_tool.into_iter().map(|(tool, rate)| (tools[tool.index(tools.len())].name().to_owned(), rate));
+            let per_tool = per_tool.collect();
+            if alone && org.is_none() && !upstreams.is_empty() {
+                tools.clear();
+            }
             let burst = per_client
                 .zip(burst)
                 .map(|(rate, burst)| 1 + u32::try_from(burst.index(rate.count as usize * 10)).unwrap());
@@ -200,10 +225,11 @@ fn server() -> impl Strategy<Value = Server> {
                 instructions,
                 production,
                 timeout: Timeout::from_seconds(timeout).unwrap(),
-                limits: Limits { per_client, burst, per_tool: per_tool.collect(), per_server, per_day },
+                limits: Limits { per_client, burst, per_tool, per_server, per_day },
                 tools,
                 org,
                 guard,
+                upstreams,
                 log,
             }
         },

@@ -3,6 +3,7 @@
 use catalogue::lookup::{Condition, Order, ValueType};
 use catalogue::shipped::shipped;
 use catalogue::{Lookup, SalesforceTool};
+use registry::ConnectionName;
 use registry::server::{LogLevel, Rate, Server, ServerName, ToolDefinition};
 use serde_json::{Value, json};
 
@@ -127,6 +128,38 @@ fn the_guard_of_a_server_is_read() {
 }
 
 #[test]
+fn the_upstreams_of_a_server_are_read() {
+    let text = "servers: [{ name: hub, upstreams: [{ name: sales, tools: [soqlQuery, a.b-c], prefix: s_, read_only: true, \
+                scopes: { soqlQuery: mcp.write } }, { name: all }], limits: { per_tool: { s_soqlQuery: 1/s } } }]";
+    let document = parse(text);
+    assert_eq!(schema_accepts(text), Some(true));
+    let [hub] = document.servers() else { panic!() };
+    assert!(hub.tools.is_empty() && hub.limits.per_tool.contains_key("s_soqlQuery"));
+    assert_eq!(
+        json!(hub.upstreams),
+        json!([
+            {
+                "name": "sales", "tools": ["soqlQuery", "a.b-c"], "prefix": "s_", "read_only": true,
+                "scopes": { "soqlQuery": "mcp.write" },
+            },
+            { "name": "all" },
+        ])
+    );
+    let [sales, nobody] = ["sales", "nobody"].map(|name| ConnectionName::parse(name).unwrap());
+    for (upstream, part, written) in [
+        (&sales, None, "{ name: sales"),
+        (&sales, Some("tools.a.b-c"), "a.b-c"),
+        (&sales, Some("prefix"), "s_, "),
+        (&sales, Some("scopes.soqlQuery"), "soqlQuery: mcp"),
+        (&sales, Some("tools.missing"), "tools: ["),
+        (&nobody, None, "upstreams: "),
+    ] {
+        let place = document.locate_upstream(&hub.name, upstream, part);
+        assert_eq!(Some(place.column), text.find(written).map(|at| at + 1), "{upstream} {part:?}");
+    }
+}
+
+#[test]
 fn what_is_not_written_has_its_default() {
     let document = parse("servers: [{ name: after-sales, tools: [get_order_status] }]");
     let expected = Server {
@@ -139,6 +172,7 @@ fn what_is_not_written_has_its_default() {
         tools: vec![ToolDefinition::Shipped("get_order_status".to_owned())],
         org: None,
         guard: registry::Guard::default(),
+        upstreams: Vec::new(),
         limits: registry::server::Limits::default(),
         log: LogLevel::Calls,
     };
@@ -265,7 +299,7 @@ fn the_schema_is_one_and_lists_the_tools_that_ship() {
 #[test]
 fn the_files_of_the_page_are_right() {
     let blocks: Vec<&str> = PAGE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 5);
     for text in blocks {
         parse(text);
         assert_eq!(schema_accepts(text), Some(true), "{text}");

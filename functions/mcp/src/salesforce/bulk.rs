@@ -65,10 +65,11 @@ async fn create_query(session: &Session<'_>) -> Result<Answer, Trouble> {
     let Some(query) = session.arguments.get("query") else { return Err(invalid("A job that queries needs query")) };
     guarding::check_query(session, query).await?;
     let body = json!({ "operation": "query", "query": query });
-    let look = "make another job: a query changes nothing".to_owned();
-    once(session, Write { records: 0, look }, async {
-        let reply = session.send(Request::write("POST", "jobs/query", Some(&body))).await?;
-        let id = id_of(&reply.body).ok_or_else(|| Failure::Unknown("Salesforce's answer has no job id.".to_owned()))?;
+    once(session, Write { records: 0, look: None }, async {
+        // A job that was made and not told of changes nothing.
+        let told_of = |error: SalesforceError| Failure::Nothing(trouble(&error.with_no_effect()));
+        let reply = session.send(Request::write("POST", "jobs/query", Some(&body))).await.map_err(told_of)?;
+        let id = id_of(&reply.body).ok_or_else(|| told_of(without_id()))?;
         note(session, &id).await;
         Ok(Done::Written(told(&id, &reply.body)))
     })
@@ -132,7 +133,7 @@ async fn create_ingest(session: &Session<'_>, operation: &str) -> Result<Answer,
         None => {}
         Some(handle) => steps::open::<()>(session, handle).await?,
     }
-    let write = Write { records: rows.len(), look: how_to_look(look.as_deref()) };
+    let write = Write { records: rows.len(), look: Some(how_to_look(look.as_deref())) };
     once(session, write, Box::pin(start(session, &job, csv))).await
 }
 
@@ -185,8 +186,7 @@ async fn start(session: &Session<'_>, job: &Value, csv: String) -> Result<Done, 
     // A job that nobody starts writes nothing.
     let created = created.map_err(|error| Failure::Nothing(not_started(&error, "A job without rows may be left.")))?;
     let Some(id) = id_of(&created.body) else {
-        let error = SalesforceError::new(Code::AnswerUnreadable, "the answer has no job id");
-        return Err(Failure::Nothing(not_started(&error, "A job without rows may be left.")));
+        return Err(Failure::Nothing(not_started(&without_id(), "A job without rows may be left.")));
     };
     note(session, &id).await;
     let path = Jobs::Ingest.path(&id);
@@ -205,34 +205,34 @@ async fn start(session: &Session<'_>, job: &Value, csv: String) -> Result<Done, 
         Ok(reply) => return Ok(Done::Written(told(&id, &reply.body))),
         Err(error) => error,
     };
-    if error.outcome_unknown
-        && let Ok(reply) = session.send(Request::get(path.as_str())).await
-        && ["UploadComplete", "InProgress", "JobComplete", "Failed"].iter().any(|state| reply.body["state"] == *state)
-    {
-        return Ok(Done::Written(told(&id, &reply.body)));
+    let seen = match error.outcome_unknown {
+        true => session.send(Request::get(path.as_str())).await.ok().map(|reply| reply.body),
+        // The org refused: it is as it was.
+        false => Some(json!({ "state": "Open" })),
+    };
+    let is = |states: &[&str]| seen.as_ref().is_some_and(|job| states.iter().any(|state| job["state"] == *state));
+    if let Some(job) = seen.as_ref().filter(|_| is(&["UploadComplete", "InProgress", "JobComplete", "Failed"])) {
+        return Ok(Done::Written(told(&id, job)));
     }
+    // One that has begun may have written some rows before it is aborted, and the answer of an abort does not tell.
+    let known = is(&["Open"]);
     match abort_job(session, Jobs::Ingest, &id).await {
-        // It may have written some rows before.
-        Ok(reply) if error.outcome_unknown && reply["numberRecordsProcessed"].as_u64().unwrap_or_default() > 0 => {
-            Err(Failure::Unknown(format!(
-                "The job {id} was aborted after it had begun: call getBulkJob and getBulkJobResults."
-            )))
-        }
-        Ok(_) => Err(Failure::Nothing(not_started(&error, &format!("The job {id} was aborted.")))),
-        Err(_) if error.outcome_unknown => {
-            Err(Failure::Unknown(format!("The job {id} may have been started: call getBulkJob to see it.")))
-        }
-        Err(_) => {
+        Ok(_) if known => Err(Failure::Nothing(not_started(&error, &format!("The job {id} was aborted.")))),
+        Err(_) if !error.outcome_unknown => {
             Err(Failure::Nothing(not_started(&error, &format!("The job {id} is left open; abortBulkJob ends it."))))
+        }
+        Ok(_) => Err(Failure::Unknown(format!(
+            "The job {id} was aborted, and may have begun before: call getBulkJob and getBulkJobResults."
+        ))),
+        Err(_) => {
+            Err(Failure::Unknown(format!("The job {id} may have begun: call getBulkJob, and abortBulkJob to end it.")))
         }
     }
 }
 
 /// A job that was not started; `left` says what is left of it.
 fn not_started(error: &SalesforceError, left: &str) -> Trouble {
-    // What it may have done is known here.
-    let known = SalesforceError { outcome_unknown: false, ..error.clone() };
-    let told = trouble(&known);
+    let told = trouble(&error.clone().with_no_effect());
     Trouble { sentence: format!("No record was written. {} {left}", told.sentence), ..told }
 }
 
@@ -423,6 +423,10 @@ fn under<'a>(session: &'a Session<'_>, limits: &'a str) -> [&'a str; 3] {
     [&session.call.conduct.server, session.call.conduct.org.as_deref().unwrap_or_default(), limits]
 }
 
+fn without_id() -> SalesforceError {
+    SalesforceError::new(Code::AnswerUnreadable, "the answer has no job id")
+}
+
 fn id_of(job: &Value) -> Option<RecordId> {
     job["id"].as_str().and_then(RecordId::parse)
 }
@@ -468,8 +472,10 @@ mod tests {
         let error = SalesforceError::new(Code::OrgTimedOut, "no answer").with_unknown_outcome(true);
         let told = not_started(&error, "The job X was aborted.");
         assert_eq!(told.code, "org_timed_out");
-        assert!(
-            told.sentence.starts_with("No record was written.") && told.sentence.ends_with("The job X was aborted.")
+        assert_eq!(
+            told.sentence,
+            "No record was written. no answer. Salesforce took too long: ask for less, or try again in a minute. \
+             A retry may help. The job X was aborted."
         );
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use catalogue::SalesforceTool;
 use registry::Guard;
+use salesforce::names::nearest;
 use salesforce::{Client, Code, Describe, FieldProblem, ObjectName, Reply, Request, SalesforceError};
 use serde_json::{Map, Value};
 
@@ -13,6 +14,8 @@ use crate::catalogue::{Call, Trouble};
 
 /// What is left of a call's time when a request to the org is given up: to say what became of it.
 const MARGIN: Duration = Duration::from_millis(500);
+/// How long the list of objects may take when it is read for a better name alone.
+const LIST: Duration = Duration::from_secs(2);
 
 /// See the module's head.
 pub struct Session<'a> {
@@ -68,13 +71,33 @@ impl<'a> Session<'a> {
     /// The description of an object that the server may read or write.
     ///
     /// # Errors
-    /// [`Trouble`] when the server may not, or when the org does not say.
+    /// [`Trouble`] when the server may not, or when the org does not say; an unknown object with the nearest name.
     pub async fn describe(&self, object: &ObjectName) -> Result<Arc<Describe>, Trouble> {
         let described = self.client.describe(object, self.call.now);
-        self.call.wait_for(|| "Salesforce org".to_owned(), described).await.map_err(|error| match error.code {
-            Code::RecordNotFound => trouble(&SalesforceError { code: Code::ObjectUnknown, ..error }),
-            _ => trouble(&error),
-        })
+        let described = self.call.wait_for(|| "Salesforce org".to_owned(), described).await;
+        let error = match described {
+            Ok(describe) => return Ok(describe),
+            Err(error) if error.code == Code::RecordNotFound => SalesforceError { code: Code::ObjectUnknown, ..error },
+            Err(error) => error,
+        };
+        let mut told = trouble(&error);
+        if error.code == Code::ObjectUnknown {
+            told.sentence = match self.meant(object).await {
+                Some(meant) => format!("There is no object {object}; did you mean {meant}? {}", told.sentence),
+                None => format!("There is no object {object}. {}", told.sentence),
+            };
+        }
+        Err(told)
+    }
+
+    /// The object with the nearest name, of those that the server may read.
+    async fn meant(&self, object: &ObjectName) -> Option<String> {
+        let left = self.call.deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
+        let listed = tokio::time::timeout(left.min(LIST), self.client.objects(self.call.now));
+        let listed = self.call.wait_for(|| "Salesforce org".to_owned(), listed).await;
+        let listed = listed.ok()?.ok()?;
+        let names = listed.iter().map(|listed| listed.name.as_str()).filter(|name| self.guard().may_read(name));
+        nearest(object.as_str(), names).map(str::to_owned)
     }
 
     /// The object that the argument `object` names, if the server may read it.
@@ -141,14 +164,74 @@ fn sentence(error: &SalesforceError) -> String {
         })
         .collect();
     if !matches.is_empty() {
-        sentence += &format!(" It looks like {}.", matches.join(", "));
+        let are = if error.code == Code::SeveralRecords { "They are" } else { "It looks like" };
+        sentence += &format!(" {are} {}.", matches.join(", "));
     }
-    sentence += &format!(" {}", error.code.advice());
-    sentence += if error.retryable { " A retry may help." } else { " A retry does not help." };
+    if error.code == Code::DuplicatesDetected && !error.duplicates.is_empty() {
+        let saved = error.duplicates.iter().all(|duplicate| duplicate.allow_save);
+        sentence += if saved { " The rule lets it be saved." } else { " The rule does not let it be saved." };
+    }
+    sentence += &format!(" {}", error.advice());
+    if !error.outcome_unknown {
+        let helps = error.retryable && error.code.may_pass();
+        sentence += if helps { " A retry may help." } else { " A retry does not help." };
+    }
     sentence
 }
 
 /// A member of an argument that is an object.
 pub fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.get(name).filter(|value| !value.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use salesforce::error::Duplicate;
+
+    fn errors() -> impl Iterator<Item = SalesforceError> {
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
+        Code::ALL.into_iter().flat_map(move |code| {
+            kinds.map(|(retryable, outcome_unknown)| SalesforceError {
+                retryable,
+                outcome_unknown,
+                ..SalesforceError::new(code, "it says something")
+            })
+        })
+    }
+
+    #[test]
+    fn no_sentence_contradicts_itself() {
+        for error in errors() {
+            let sentence = sentence(&error);
+            let says = |text: &str| sentence.contains(text);
+            let told = format!("{error:?}: {sentence}");
+            let again = says("try again") || says("try later");
+            let helps = says("A retry may help.");
+            assert!(!(helps && says("A retry does not help.")), "{told}");
+            if error.outcome_unknown {
+                assert!(says("before you repeat it.") && !again && !helps && !says("A retry"), "{told}");
+            } else {
+                assert!(helps != says("A retry does not help."), "{told}");
+                assert!(!again || helps, "{told}");
+                assert!(!helps || error.retryable && error.code.may_pass(), "{told}");
+                assert!(!says("before you repeat it."), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_matches_is_told_by_its_id() {
+        let like = |code: Code, allow_save: bool| {
+            let id = Some("003000000000001AAA".to_owned());
+            let found = Duplicate { id, object: Some("Contact".to_owned()), confidence: None, rule: None, allow_save };
+            sentence(&SalesforceError { duplicates: vec![found], ..SalesforceError::new(code, "use one") })
+        };
+        let several = like(Code::SeveralRecords, false);
+        assert!(several.starts_with("use one. They are Contact 003000000000001AAA. Use the id of one"), "{several}");
+        let saved = like(Code::DuplicatesDetected, true);
+        assert!(saved.contains("It looks like Contact 003000000000001AAA. The rule lets it be saved."), "{saved}");
+        assert!(saved.contains("allow_duplicates"), "{saved}");
+        assert!(like(Code::DuplicatesDetected, false).contains("The rule does not let it be saved."));
+    }
 }

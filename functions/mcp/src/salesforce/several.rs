@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use salesforce::client::{query as url_query, segment};
+use salesforce::soql_reading::{self, NotRead};
 use salesforce::text::{clean, clean_and_cut};
 use salesforce::{FieldPath, Reply, Request, SalesforceError};
 use serde_json::{Map, Value, json};
@@ -98,6 +99,10 @@ struct Operation {
     /// What a preview says of it: the object, and the record if there is one.
     about: String,
     prepared: Prepared,
+    /// Of a delete, the path that says when its record was last changed.
+    stamp: Option<String>,
+    /// Of a query, where its reading stopped: what its records call `Id` may be any text then.
+    not_read: Option<NotRead>,
 }
 
 /// `executeComposite`.
@@ -131,24 +136,28 @@ async fn run(session: &Session<'_>, kind: Kind, strict: bool) -> Result<Answer, 
     if writes == 0 {
         let reply = session.send(Request::read_by_post(path, &body)).await.map_err(|error| trouble(&error))?;
         let results = results(&reply, kind, operations.len());
-        let results = results.ok_or_else(|| {
-            trouble(&SalesforceError::new(
-                salesforce::Code::AnswerUnreadable,
-                "the answer does not have a result for each operation",
-            ))
-        })?;
-        return Ok(answer_of(session, &operations, results).0);
+        return Ok(answer_of(session, &operations, results.ok_or_else(incomplete)?).0);
     }
+    let mut expected = Vec::new();
     if deletes || writes > session.guard().confirm_above {
-        match session.arguments.get("handle") {
-            None => return Ok(previewed(&summary(&operations), steps::seal(session, &()).await?)),
-            Some(handle) => steps::open::<()>(session, handle).await?,
-        }
+        expected = match session.arguments.get("handle") {
+            None => {
+                let seen = stamps(session, &operations).await?;
+                return Ok(previewed(&summary(&operations), steps::seal(session, &seen).await?));
+            }
+            Some(handle) => steps::open(session, handle).await?,
+        };
     } else if session.arguments.get("handle").is_some() {
         return Err(invalid("handle is of a preview, and these operations need none"));
     }
-    let write = Write { records: writes, look: look(&operations) };
+    let write = Write { records: writes, look: Some(look(&operations)) };
     once(session, write, async {
+        let seen = stamps(session, &operations).await?;
+        let other = seen.iter().zip(&expected).position(|(seen, expected)| seen != expected);
+        if let Some(other) = other {
+            let about = operations.iter().filter(|operation| operation.stamp.is_some()).nth(other);
+            return Err(Failure::Nothing(writing::changed(about.map_or("a record", |operation| &operation.about))));
+        }
         let reply = session.send(Request::write("POST", path, Some(&body))).await?;
         let Some(results) = results(&reply, kind, operations.len()) else {
             return Err(Failure::Unknown("Salesforce's answer does not have a result for each operation.".to_owned()));
@@ -159,23 +168,52 @@ async fn run(session: &Session<'_>, kind: Kind, strict: bool) -> Result<Answer, 
     .await
 }
 
+/// When the records that are deleted were last changed, in order. They are read as a composite of their own: a delete takes
+/// no condition (REST API Developer Guide, "Conditional Request Headers").
+async fn stamps(session: &Session<'_>, operations: &[Operation]) -> Result<Vec<Option<String>>, Trouble> {
+    let version = &session.client.org().api_version;
+    let part = |(at, operation): (usize, &Operation)| {
+        let url = format!("/services/data/{version}/{}", operation.stamp.as_ref()?);
+        Some(json!({ "method": "GET", "url": url, "referenceId": format!("operation_{}", at + 1) }))
+    };
+    let parts: Vec<Value> = operations.iter().enumerate().filter_map(part).collect();
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let body = json!({ "allOrNone": false, "compositeRequest": parts });
+    let reply = session.send(Request::read_by_post("composite", &body)).await.map_err(|error| trouble(&error))?;
+    let results = results(&reply, Kind::Composite, parts.len()).ok_or_else(incomplete)?;
+    let deletes = operations.iter().enumerate().filter(|(_, operation)| operation.stamp.is_some());
+    let stamp = |((at, _), (status, body)): ((usize, &Operation), (u16, &Value))| match status {
+        200..300 => Ok(writing::stamp_in(body)),
+        _ => Err(placed(at + 1, trouble(&SalesforceError::from_value(body, status)))),
+    };
+    deletes.zip(results).map(stamp).collect()
+}
+
+fn incomplete() -> Trouble {
+    let message = "the answer does not have a result for each operation";
+    trouble(&SalesforceError::new(salesforce::Code::AnswerUnreadable, message))
+}
+
+/// Trouble with the operation of a number.
+fn placed(number: usize, trouble: Trouble) -> Trouble {
+    Trouble { sentence: format!("Operation {number}: {}", trouble.sentence), ..trouble }
+}
+
 async fn read(session: &Session<'_>, kind: Kind) -> Result<Vec<Operation>, Trouble> {
     let given = session.arguments.value("operations").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if given.is_empty() || given.len() > MAX_OPERATIONS {
         return Err(invalid("operations are 1 to 25"));
     }
     let mut operations: Vec<Operation> = Vec::new();
-    let mut references: Vec<String> = Vec::new();
     for (at, operation) in given.iter().enumerate() {
-        let number = at + 1;
-        let placed =
-            |trouble: Trouble| Trouble { sentence: format!("Operation {number}: {}", trouble.sentence), ..trouble };
+        let placed = |trouble: Trouble| placed(at + 1, trouble);
         let operation = operation.as_object().ok_or_else(|| placed(invalid("it is an object")))?;
-        let read = prepare(session, kind, operation, number, &references).await.map_err(placed)?;
-        if references.contains(&read.reference) {
+        let read = prepare(session, kind, operation, at + 1, &operations).await.map_err(placed)?;
+        if operations.iter().any(|earlier| earlier.reference == read.reference) {
             return Err(placed(invalid("its reference is that of another operation")));
         }
-        references.push(read.reference.clone());
         operations.push(read);
     }
     let queries = operations.iter().filter(|operation| operation.verb == Verb::Query).count();
@@ -191,7 +229,7 @@ async fn prepare(
     kind: Kind,
     operation: &Map<String, Value>,
     number: usize,
-    earlier: &[String],
+    earlier: &[Operation],
 ) -> Result<Operation, Trouble> {
     let text = |name: &str| operation.get(name).and_then(Value::as_str);
     let verb = text("operation").and_then(Verb::parse);
@@ -202,12 +240,17 @@ async fn prepare(
         Some(reference) if is_reference(reference) => reference.to_owned(),
         Some(_) => return Err(invalid("reference is a letter and up to 39 letters, digits or underscores")),
     };
-    let references = if kind == Kind::Composite { References::To(earlier) } else { References::To(&[]) };
+    let of_earlier: Vec<String> = earlier.iter().map(|earlier| earlier.reference.clone()).collect();
+    let references = match kind {
+        Kind::Composite => References::To(&of_earlier),
+        Kind::Batch => References::None,
+    };
     let object = text("object").unwrap_or_default();
     let no_fields = Map::new();
     let fields = operation.get("fields").and_then(Value::as_object).unwrap_or(&no_fields);
-    let whose = || whose(text("id").unwrap_or_default(), references);
+    let whose = || whose(text("id").unwrap_or_default(), references, earlier);
     let mut about = object.to_owned();
+    let (mut stamp, mut not_read) = (None, None);
     let prepared = match verb {
         Verb::Create => Target::of(session, object).await?.create(session, fields, references)?,
         Verb::Update => {
@@ -221,19 +264,49 @@ async fn prepare(
         }
         Verb::Delete => {
             about += &format!(" {}", shown_id(text("id")));
-            Target::of(session, object).await?.delete(session, &whose()?)?
+            let (target, whose) = (Target::of(session, object).await?, whose()?);
+            stamp = whose.id().map(|id| target.stamp(id));
+            if let Whose::Reference(reference) = &whose
+                && referred(reference, earlier).is_none_or(|earlier| earlier.verb != Verb::Create)
+            {
+                return Err(invalid(
+                    "A delete takes an id, or the reference of an earlier create: the preview tells what goes",
+                ));
+            }
+            target.delete(session, &whose)?
         }
-        Verb::Get => get(session, operation, references).await?,
+        Verb::Get => get(session, operation, references, earlier).await?,
         Verb::Query => {
             let query = text("query").unwrap_or_default();
             if query.contains("@{") {
                 return Err(invalid("query cannot have a reference in it"));
             }
             guarding::check_query(session, query).await?;
+            if kind == Kind::Composite {
+                not_read = check_names(query)?;
+            }
             read_request(format!("query{}", url_query(&[("q", query)])))
         }
     };
-    Ok(Operation { reference, verb, about, prepared })
+    Ok(Operation { reference, verb, about, prepared, stamp, not_read })
+}
+
+/// Refuses a query that gives the name `Id` to another value, for a reference would take it for an id; says where the
+/// reading of it stopped.
+fn check_names(query: &str) -> Result<Option<NotRead>, Trouble> {
+    match soql_reading::read(query) {
+        Ok(reading) if reading.gives_name("Id") => Err(invalid(
+            "query gives a value the alias Id, and a later operation could take it for the id of a record: use another alias",
+        )),
+        Ok(_) => Ok(None),
+        Err(not_read) => Ok(Some(not_read)),
+    }
+}
+
+/// The earlier operation that a reference, as `@{reference.id}`, is to.
+fn referred<'a>(reference: &str, earlier: &'a [Operation]) -> Option<&'a Operation> {
+    let (name, _) = reference.strip_prefix("@{")?.split_once('.')?;
+    earlier.iter().find(|earlier| earlier.reference == name)
 }
 
 fn check_members(verb: Verb, operation: &Map<String, Value>) -> Result<(), Trouble> {
@@ -277,10 +350,23 @@ fn is_reference(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn whose(id: &str, references: References<'_>) -> Result<Whose, Trouble> {
-    match reference_in(id, references)? {
-        true => Ok(Whose::Reference(id.to_owned())),
-        false => Whose::parse(id),
+/// A record by its id, or by that of an earlier operation's record. Salesforce puts the value of a reference into the path
+/// as it is: any other value could make another path of it.
+fn whose(id: &str, references: References<'_>, earlier: &[Operation]) -> Result<Whose, Trouble> {
+    if !reference_in(id, references)? {
+        return Whose::parse(id);
+    }
+    let last = id.trim_end_matches('}').rsplit('.').next();
+    if !last.is_some_and(|last| last.eq_ignore_ascii_case("id")) {
+        return Err(invalid("A reference in the place of an id is to an id, such as @{reference.id}"));
+    }
+    match referred(id, earlier).and_then(|earlier| earlier.not_read.as_ref()) {
+        Some(not_read) => Err(invalid(&format!(
+            "A reference in the place of an id cannot be to a query of which it is not known what it calls Id: {}. \
+             Simplify the query, or give the id itself",
+            clean_and_cut(&not_read.to_string(), 120)
+        ))),
+        None => Ok(Whose::Reference(id.to_owned())),
     }
 }
 
@@ -297,12 +383,13 @@ async fn get(
     session: &Session<'_>,
     operation: &Map<String, Value>,
     references: References<'_>,
+    earlier: &[Operation],
 ) -> Result<Prepared, Trouble> {
     let text = |name: &str| operation.get(name).and_then(Value::as_str);
     let object = session.readable(text("object").unwrap_or_default())?;
     let describe = session.describe(&object).await?;
     let own = match (text("id"), text("external_id_field"), text("external_id")) {
-        (Some(id), None, None) => match whose(id, references)? {
+        (Some(id), None, None) => match whose(id, references, earlier)? {
             Whose::Id(id) => id.to_string(),
             Whose::Reference(reference) => reference,
         },
@@ -311,7 +398,7 @@ async fn get(
             let known = known.and_then(|field| salesforce::FieldName::parse(&field.name));
             let known = known.ok_or_else(|| invalid(&format!("{object} has no such external id field")))?;
             guarding::check_paths(session, &describe, &[FieldPath::from(known.clone())]).await?;
-            let value = segment(value).filter(|_| !value.contains("@{"));
+            let value = segment(value).filter(|_| !value.contains("@{") || matches!(references, References::None));
             format!("{known}/{}", value.ok_or_else(|| invalid("external_id is no value that names a record"))?)
         }
         _ => return Err(invalid("get needs id, or external_id_field and external_id, and not both")),
@@ -548,6 +635,8 @@ mod tests {
             verb,
             about: about.to_owned(),
             prepared: read_request(String::new()),
+            stamp: None,
+            not_read: None,
         };
         let operations = [
             operation(Verb::Create, "Contact"),

@@ -25,8 +25,9 @@ const MARGIN: Duration = Duration::from_millis(100);
 pub struct Write {
     /// Records that it writes.
     pub records: usize,
-    /// How to see whether it was made, as the end of a sentence: `run executeQuery with: SELECT …`.
-    pub look: String,
+    /// How to see whether it was made, as the end of a sentence: `run executeQuery with: SELECT …`. `None` when it may be
+    /// made again, for it changes no record.
+    pub look: Option<String>,
 }
 
 /// How a write ended that was answered.
@@ -86,7 +87,7 @@ pub async fn once(
         Begun::Ours(held) => held,
         Begun::Done(answer) => return Ok(already_done(answer, derived)),
         Begun::Unknown => {
-            return Err(unknown(session, "An earlier call that asked the same did not end.", &write.look));
+            return Err(unknown(session, "An earlier call that asked the same did not end.", &write));
         }
         Begun::Running => {
             return Err(Trouble::new(
@@ -120,7 +121,7 @@ pub async fn once(
         }
         Err(Failure::Unknown(why)) => {
             told(session, "given up", writes.abandon(&held)).await;
-            Err(unknown(session, &why, &write.look))
+            Err(unknown(session, &why, &write))
         }
     }
 }
@@ -274,17 +275,21 @@ fn remembered(answer: &Answer) -> Answer {
     answer
 }
 
-fn unknown(session: &Session<'_>, why: &str, look: &str) -> Trouble {
+fn unknown(session: &Session<'_>, why: &str, write: &Write) -> Trouble {
     let again = match session.arguments.get("handle") {
         Some(_) => "make another preview",
         None => "call again with another idempotency_key",
     };
-    Trouble::new(
-        "outcome_unknown",
-        format!(
+    Trouble::new("outcome_unknown", unknown_sentence(why, write.look.as_deref(), again))
+}
+
+fn unknown_sentence(why: &str, look: Option<&str>, again: &str) -> String {
+    match look {
+        Some(look) => format!(
             "Nobody knows whether this was written. {why} Do not repeat it: to see, {look}. If it was not, {again}."
         ),
-    )
+        None => format!("Nobody knows whether this was made. {why} It changes no record: {again}."),
+    }
 }
 
 fn table_away(session: &Session<'_>, error: &impl Display) -> Trouble {
@@ -293,4 +298,21 @@ fn table_away(session: &Session<'_>, error: &impl Display) -> Trouble {
         "writes_unavailable",
         "Nothing was written: the table that keeps a write from being made twice does not answer. Try again in a minute.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_no_record_may_be_made_again() {
+        let (why, again) = ("It did not end.", "call again with another idempotency_key");
+        let written = unknown_sentence(why, Some("run executeQuery with: SELECT Id FROM Lead"), again);
+        assert!(written.contains("Do not repeat it: to see, run executeQuery"), "{written}");
+        assert_eq!(
+            unknown_sentence(why, None, again),
+            "Nobody knows whether this was made. It did not end. It changes no record: call again with another \
+             idempotency_key."
+        );
+    }
 }

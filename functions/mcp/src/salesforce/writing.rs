@@ -166,6 +166,12 @@ impl Target {
         })
     }
 
+    /// The request that says when a record was last changed.
+    pub fn stamp(&self, id: &RecordId) -> String {
+        let field = STAMPS.iter().find(|stamp| self.describe.field(stamp).is_some()).unwrap_or(&"Id");
+        format!("sobjects/{}/{id}{}", self.object, url_query(&[("fields", field)]))
+    }
+
     /// A field that records are named by, if the server may write it.
     ///
     /// # Errors
@@ -276,7 +282,8 @@ impl Whose {
         }
     }
 
-    fn id(&self) -> Option<&RecordId> {
+    /// The id, unless it is that of an earlier operation's result.
+    pub fn id(&self) -> Option<&RecordId> {
         match self {
             Whose::Id(id) => Some(id),
             Whose::Reference(_) => None,
@@ -296,17 +303,25 @@ pub fn reference_in(text: &str, references: References<'_>) -> Result<bool, Trou
     }
     let inside = text.strip_prefix("@{").and_then(|rest| rest.strip_suffix('}'));
     let parts = inside.and_then(|inside| inside.split_once('.'));
-    let is_path = |path: &str| {
-        !path.is_empty()
-            && path.len() <= 200
-            && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'[' | b']'))
-    };
+    let is_path = |path: &str| path.len() <= 200 && path.split('.').all(is_step);
     match parts {
         Some((name, path)) if is_path(path) && earlier.iter().any(|known| known == name) => Ok(true),
         _ => Err(invalid(
             "A text with @{ in it has to be a whole reference to an earlier operation, such as @{reference.id}",
         )),
     }
+}
+
+/// A step of a reference: a name, with places in lists behind it as `records[0]`.
+fn is_step(step: &str) -> bool {
+    let mut parts = step.split('[');
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_place = |place: &str| {
+        let number = place.strip_suffix(']').unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    parts.next().is_some_and(is_name) && parts.all(is_place)
 }
 
 /// The fields with a value of the right kind in place of each reference, to be checked.
@@ -378,8 +393,8 @@ pub async fn create(session: &Session<'_>) -> Result<Answer, Trouble> {
         return Ok(dry_run([]));
     }
     let look = how_to_look(prepared.look.as_deref());
-    once(session, Write { records: 1, look }, async {
-        let reply = session.send(request(&prepared)).await?;
+    once(session, Write { records: 1, look: Some(look) }, async {
+        let reply = session.send(saved(session, &prepared)).await?;
         let id = made(&reply.body)?;
         Ok(Done::Written(done([("id", json!(id))])))
     })
@@ -403,8 +418,8 @@ pub async fn update(session: &Session<'_>) -> Result<Answer, Trouble> {
                 return Ok(dry_run([("id", json!(whose.as_str()))]));
             }
             let look = how_to_look(prepared.look.as_deref());
-            once(session, Write { records: 1, look }, async {
-                session.send(request(&prepared)).await?;
+            once(session, Write { records: 1, look: Some(look) }, async {
+                session.send(saved(session, &prepared)).await?;
                 Ok(Done::Written(done([("id", json!(whose.as_str()))])))
             })
             .await
@@ -416,8 +431,8 @@ pub async fn update(session: &Session<'_>) -> Result<Answer, Trouble> {
                 return Ok(dry_run([]));
             }
             let look = how_to_look(prepared.look.as_deref());
-            once(session, Write { records: 1, look }, async {
-                let reply = session.send(request(&prepared)).await?;
+            once(session, Write { records: 1, look: Some(look) }, async {
+                let reply = session.send(saved(session, &prepared)).await?;
                 let mut answer = done([]);
                 // Before API version 46.0 an update was answered with nothing.
                 if reply.status != 204 {
@@ -459,22 +474,24 @@ pub async fn delete(session: &Session<'_>) -> Result<Answer, Trouble> {
     }
     let query = how_to_look(prepared.look.as_deref());
     let look = format!("{query} (no record: it was deleted)");
-    once(session, Write { records: 1, look }, async {
+    once(session, Write { records: 1, look: Some(look) }, async {
         let (_, stamp) = seen(session, &target, &whose).await?;
         if stamp != expected {
-            return Err(Failure::Nothing(changed()));
+            return Err(Failure::Nothing(changed("the record")));
         }
+        // The record may change between the two requests: a delete takes no condition (REST API Developer Guide,
+        // "Conditional Request Headers").
         session.send(request(&prepared)).await?;
         Ok(Done::Written(done([("id", json!(whose.as_str()))])))
     })
     .await
 }
 
-/// A record has changed since a preview showed it.
-pub fn changed() -> Trouble {
+/// A record has changed since a preview showed it; `what` names it.
+pub fn changed(what: &str) -> Trouble {
     Trouble::new(
         "preview_outdated",
-        "Nothing was done: the record was changed after the preview. Call without handle to see it as it is now.",
+        format!("Nothing was done: {what} was changed after the preview. Call without handle to see it as it is now."),
     )
 }
 
@@ -496,8 +513,13 @@ async fn seen(
     let fields: Vec<&str> = name.iter().chain(&stamp).map(FieldName::as_str).chain(["Id"]).collect();
     let path = format!("sobjects/{}/{}{}", target.object, whose.as_str(), url_query(&[("fields", &fields.join(","))]));
     let reply = session.send(Request::get(path)).await?;
-    let text = |field: Option<FieldName>| reply.body[field?.as_str()].as_str().map(str::to_owned);
-    Ok((text(name).map(|name| clean_and_cut(&name, MAX_NAME)), text(stamp)))
+    let name = name.and_then(|field| reply.body[field.as_str()].as_str());
+    Ok((name.map(|name| clean_and_cut(name, MAX_NAME)), stamp_in(&reply.body)))
+}
+
+/// When a record that was read was last changed.
+pub fn stamp_in(record: &Value) -> Option<String> {
+    STAMPS.iter().find_map(|stamp| record[*stamp].as_str()).map(str::to_owned)
 }
 
 /// What a delete would do.
@@ -534,6 +556,15 @@ fn summary(target: &Target, whose: &Whose, name: Option<&str>) -> String {
 /// The request of a write of its own.
 pub fn request(prepared: &Prepared) -> Request {
     Request::write(prepared.method, prepared.path.clone(), prepared.body.as_ref())
+}
+
+/// The request of a record that is made or changed, which a duplicate rule may find like another (REST API Developer Guide,
+/// "Duplicate Rule Header").
+fn saved(session: &Session<'_>, prepared: &Prepared) -> Request {
+    match session.arguments.value("allow_duplicates") {
+        Some(Value::Bool(true)) => request(prepared).with_header("sforce-duplicate-rule-header", "allowSave=true"),
+        _ => request(prepared),
+    }
 }
 
 /// The id of a record that was made, or why it was not.
@@ -603,6 +634,10 @@ mod tests {
             "x @{account.id}",
             "@{account.id}x",
             "@{account.a b}",
+            "@{account..id}",
+            "@{account.Name[.id}",
+            "@{account.records[x].Id}",
+            "@{account.records[0]Name.Id}",
             "@{account.id}@{account.id}",
         ] {
             assert!(reference_in(text, references).is_err(), "{text}");

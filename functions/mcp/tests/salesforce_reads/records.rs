@@ -96,7 +96,8 @@ async fn an_external_id_of_several_records_is_told() {
     let world = World::start(org, Options::default()).await;
     let twice = json!({ "object": "Contact", "external_id_field": "External_Id__c", "external_id": "B-000000" });
     let (code, sentence) = world.trouble("getRecord", twice).await;
-    assert!(code == "several_records" && sentence.contains("use the id of one"), "{code}: {sentence}");
+    assert!(code == "several_records" && sentence.contains("Use the id of one"), "{code}: {sentence}");
+    assert_eq!(sentence.matches("Contact 003").count(), 2, "{sentence}");
 }
 
 #[tokio::test]
@@ -166,7 +167,31 @@ async fn objects_and_their_fields_are_listed() {
         (&field("Level__c")["values"], &field("Name")["writable"]),
         (&json!("Primary; Secondary; Tertiary"), &json!(false))
     );
-    assert_eq!(world.trouble("describeObject", json!({ "object": "Shoe__c" })).await.0, "object_unknown");
+    let (code, sentence) = world.trouble("describeObject", json!({ "object": "Shoe__c" })).await;
+    assert!(code == "object_unknown" && sentence.starts_with("There is no object Shoe__c. "), "{code}: {sentence}");
+}
+
+#[tokio::test]
+async fn an_unknown_object_gets_the_nearest_that_the_server_may_read() {
+    let mut world = World::demo().await;
+    let describe = json!({ "object": "Contcat" });
+    for _ in 0..2 {
+        let (code, sentence) = world.trouble("describeObject", describe.clone()).await;
+        assert_eq!(code, "object_unknown");
+        assert!(sentence.starts_with("There is no object Contcat; did you mean Contact? "), "{sentence}");
+    }
+    assert_eq!(world.standin.counters().requests("GET", "/services/data/sobjects"), 1, "the list is remembered");
+
+    world.guard.objects.read = Some(vec!["Contcat".to_owned(), "Account".to_owned()]);
+    let (_, sentence) = world.trouble("describeObject", describe.clone()).await;
+    assert!(!sentence.contains("Contact"), "{sentence}");
+    world.guard = Default::default();
+    world.restart();
+    // The description is asked for first; the list is tried three times.
+    let fault = Fault::once("GET", "/services/data/sobjects", FaultKind::EmptyBody);
+    world.standin.inject(Fault { skip: 1, times: 3, ..fault });
+    let (code, sentence) = world.trouble("describeObject", describe).await;
+    assert!(code == "object_unknown" && sentence.starts_with("There is no object Contcat. "), "{code}: {sentence}");
 }
 
 #[tokio::test]

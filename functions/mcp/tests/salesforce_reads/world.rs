@@ -169,6 +169,7 @@ fn config(url: &str, secrets: &Secrets) -> Config {
         state_key: "state-key".to_owned(),
         sealing_keys: SealingKeys::Local(secrets.clone()),
         outbound: Fetcher::with_loopback(None),
+        upstream_outbound: Fetcher::new(),
         secrets: secrets.clone(),
         aws: AwsClients::new(&AwsSettings::local(url)),
     }

@@ -20,6 +20,7 @@ pub fn row(code: &str, function: &str, of_tool: bool) -> Option<Row> {
         "token" => &["Token endpoint"],
         "mcp" if of_tool => &["Tools", "MCP path"],
         "mcp" => &["MCP path"],
+        "connect" => &["Consents"],
         "rotate" => &["Rotation"],
         _ => &[],
     };

@@ -244,7 +244,7 @@ impl Lines<'_> {
         match self {
             Lines::Home(home) => in_files(home, read),
             Lines::Groups { groups, .. } => {
-                let pattern = "{ ($.level = \"ERROR\") && ($.message = \"*\") }";
+                let pattern = "{ $.message = \"*\" }";
                 let (from, to) = (from.checked_sub(STAMPED).unwrap_or(from), to.checked_add(STAMPED).unwrap_or(to));
                 Ok(groups.between(pattern, from, to).await?.iter().filter_map(|line| read(line)).collect())
             }
@@ -344,6 +344,7 @@ fn asked(line: &RequestLine) -> String {
         ("mcp", _, Some(method)) => format!("sent the message {method} to {mcp_server}"),
         ("mcp", ..) if server.is_some() => format!("sent a request to {mcp_server}"),
         ("mcp", ..) => "asked for metadata, for the status, or for a server that does not exist".to_owned(),
+        ("connect", ..) => "opened the link of a consent, or came back from one".to_owned(),
         ("rotate", ..) => "wanted a secret rotated (Secrets Manager)".to_owned(),
         (function, ..) => format!("asked the function {function}"),
     };

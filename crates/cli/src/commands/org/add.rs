@@ -10,11 +10,12 @@ use outbound::Reach;
 use registry::client::seconds;
 use registry::connection::DEFAULT_API_VERSION;
 use registry::{ClientAuth, Connection, ConnectionName, Flow, SalesforceOrg};
-use salesforce::{ApiVersion, OrgError};
+use salesforce::{ApiVersion, Org, OrgError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::{audited, flow};
+use crate::commands::upstream::{create_secret, new_secret_id};
 use crate::output::{self, Failure};
 use crate::place::{Open, Place};
 
@@ -54,6 +55,10 @@ pub struct Options {
     /// Where the consumer secret goes in a token request; not for jwt-bearer
     #[arg(long, value_name = "PLACE")]
     client_auth: Option<ClientAuthName>,
+    /// The refresh token comes by a consent, `northstar org connect`: standard input has no more than the consumer secret;
+    /// refresh-token
+    #[arg(long)]
+    by_consent: bool,
     /// Replace the org of this name: everything is given anew, its secrets too
     #[arg(long)]
     replace: bool,
@@ -87,15 +92,23 @@ pub async fn add(place: &Place, json: bool, options: Options) -> Result<(), Fail
     let now = SystemTime::now();
     let mut org = org(&options, open.fetcher().reach(), now)?;
     let earlier = open.registry.connection(&org.name).await?;
+    if let Some(Connection::Upstream(_)) = &earlier {
+        return Err(Failure::Message(format!("there is an upstream {}: give the org another name", org.name)));
+    }
     if earlier.is_some() && !options.replace {
         return Err(already(&org.name));
     }
-    let given = read_secrets(options.flow)?;
+    let given = read_secrets(options.flow, options.by_consent)?;
     check_key(&org, &given, now)?;
     if given.secret.is_some() {
-        org.secret_id = Some(format!("{}{}", open.names.connection_secret_prefix, org.name));
+        org.secret_id = Some(new_secret_id(&open, &org.name, now)?);
     }
-    audited("org.add", &org.name, write(&open, &org, given, options.replace, now).await)?;
+    let earlier_secret = match &earlier {
+        Some(Connection::Salesforce(earlier)) => earlier.secret_id.as_deref(),
+        _ => None,
+    };
+    let written = write(&open, &org, given, options.replace, earlier_secret, now).await;
+    audited("org.add", &org.name, written)?;
     if json {
         return output::json(&json!({
             "name": org.name, "flow": flow(&org), "login_url": org.login_url, "api_version": org.api_version,
@@ -103,7 +116,7 @@ pub async fn add(place: &Place, json: bool, options: Options) -> Result<(), Fail
         }));
     }
     output::line(&format!("{} {}", if earlier.is_some() { "replaced" } else { "added" }, org.name))?;
-    eprintln!("Next: northstar org test {}", org.name);
+    eprintln!("Next: northstar org {} {}", if options.by_consent { "connect" } else { "test" }, org.name);
     Ok(())
 }
 
@@ -140,6 +153,9 @@ fn how(options: &Options, login_url: &str) -> Result<Flow, Failure> {
     if of_assertions && options.flow != FlowName::JwtBearer {
         return Err(usage("--subject and --audience are for --flow jwt-bearer"));
     }
+    if options.by_consent && options.flow != FlowName::RefreshToken {
+        return Err(usage("--by-consent is for --flow refresh-token"));
+    }
     let client_auth = match options.client_auth {
         Some(ClientAuthName::Basic) => ClientAuth::Basic,
         _ => ClientAuth::Post,
@@ -165,11 +181,14 @@ fn how(options: &Options, login_url: &str) -> Result<Flow, Failure> {
     }
 }
 
-fn read_secrets(flow: FlowName) -> Result<Given, Failure> {
-    if std::io::stdin().is_terminal() { ask_for(flow) } else { read_from(std::io::stdin().lock(), flow) }
+fn read_secrets(flow: FlowName, by_consent: bool) -> Result<Given, Failure> {
+    match std::io::stdin().is_terminal() {
+        true => ask_for(flow, by_consent),
+        false => read_from(std::io::stdin().lock(), flow, by_consent),
+    }
 }
 
-fn read_from(input: impl Read, flow: FlowName) -> Result<Given, Failure> {
+fn read_from(input: impl Read, flow: FlowName, by_consent: bool) -> Result<Given, Failure> {
     let mut text = String::new();
     input.take(MAX_SECRETS).read_to_string(&mut text)?;
     let text = SecretString::from(text);
@@ -179,15 +198,15 @@ fn read_from(input: impl Read, flow: FlowName) -> Result<Given, Failure> {
         FlowName::JwtBearer => Given { secret: Some(text.clone()), refresh_token: None },
         FlowName::ClientCredentials => Given { secret: line(), refresh_token: None },
         FlowName::RefreshToken => {
-            let refresh_token = line();
+            let refresh_token = if by_consent { None } else { line() };
             Given { secret: line(), refresh_token }
         }
     };
-    check_given(given, flow)
+    check_given(given, flow, by_consent)
 }
 
 /// Nothing that is typed is shown.
-fn ask_for(flow: FlowName) -> Result<Given, Failure> {
+fn ask_for(flow: FlowName, by_consent: bool) -> Result<Given, Failure> {
     let ask = |question: &str| -> Result<Option<SecretString>, Failure> {
         let terminal = Term::stderr();
         terminal.write_str(question)?;
@@ -197,7 +216,7 @@ fn ask_for(flow: FlowName) -> Result<Given, Failure> {
     let given = match flow {
         FlowName::ClientCredentials => Given { secret: ask("Consumer secret: ")?, refresh_token: None },
         FlowName::RefreshToken => {
-            let refresh_token = ask("Refresh token: ")?;
+            let refresh_token = if by_consent { None } else { ask("Refresh token: ")? };
             Given { secret: ask("Consumer secret (empty if the app needs none): ")?, refresh_token }
         }
         FlowName::JwtBearer => {
@@ -214,10 +233,10 @@ fn ask_for(flow: FlowName) -> Result<Given, Failure> {
             Given { secret: Some(pem.into()), refresh_token: None }
         }
     };
-    check_given(given, flow)
+    check_given(given, flow, by_consent)
 }
 
-fn check_given(given: Given, flow: FlowName) -> Result<Given, Failure> {
+fn check_given(given: Given, flow: FlowName, by_consent: bool) -> Result<Given, Failure> {
     let Given { secret, refresh_token } = &given;
     let sendable = |text: &SecretString| {
         let text = text.expose_secret();
@@ -228,8 +247,9 @@ fn check_given(given: Given, flow: FlowName) -> Result<Given, Failure> {
             "standard input has no consumer secret: Setup > External Client App Manager > the app > Settings > OAuth \
              Settings > Consumer Key and Secret"
         }
-        FlowName::RefreshToken if !refresh_token.as_ref().is_some_and(sendable) => {
-            "standard input has no refresh token: one line with it, and one with the consumer secret if the app has one"
+        FlowName::RefreshToken if !by_consent && !refresh_token.as_ref().is_some_and(sendable) => {
+            "standard input has no refresh token: one line with it, and one with the consumer secret if the app has one; or add \
+             --by-consent, and get it by northstar org connect"
         }
         FlowName::RefreshToken if !secret.as_ref().is_none_or(sendable) => {
             "the consumer secret has characters of no secret"
@@ -248,17 +268,19 @@ fn check_key(org: &SalesforceOrg, given: &Given, now: SystemTime) -> Result<(), 
     }
 }
 
-/// Secrets come first: a registration without them would only fail.
-async fn write(open: &Open, org: &SalesforceOrg, given: Given, replace: bool, now: SystemTime) -> Result<(), Failure> {
+/// Secrets come first: a registration without them would only fail. That of an earlier registration goes last, when nobody
+/// needs it any more.
+async fn write(
+    open: &Open,
+    org: &SalesforceOrg,
+    given: Given,
+    replace: bool,
+    earlier_secret: Option<&str>,
+    now: SystemTime,
+) -> Result<(), Failure> {
     let grants = open.grants().await?;
-    let secret_id = format!("{}{}", open.names.connection_secret_prefix, org.name);
-    match &given.secret {
-        Some(secret) if !open.secrets.create(&secret_id, secret).await? => {
-            open.secrets.put_current(&secret_id, secret).await?;
-        }
-        Some(_) => {}
-        None if replace => open.secrets.delete(&secret_id).await?,
-        None => {}
+    if let (Some(id), Some(secret)) = (&org.secret_id, &given.secret) {
+        create_secret(open, id, secret).await?;
     }
     // Tokens of an earlier registration, and what was wrong with it.
     grants.remove(&org.name, now).await?;
@@ -270,13 +292,20 @@ async fn write(open: &Open, org: &SalesforceOrg, given: Given, replace: bool, no
             unverified_instance_url: None,
             identity: None,
         };
-        grants.put(&org.name, grant, now).await?;
+        let checked = Org::new(org, open.fetcher().reach()).map_err(|error| usage(&error.to_string()))?;
+        grants.put(&checked.connection(org), grant, now).await?;
     }
     let connection = Connection::Salesforce(org.clone());
-    match open.registry.put_connection(&connection, !replace).await? {
-        true => Ok(()),
-        false => Err(already(&org.name)),
+    if !open.registry.put_connection(&connection, !replace).await? {
+        if let Some(id) = &org.secret_id {
+            open.secrets.delete(id).await?;
+        }
+        return Err(already(&org.name));
     }
+    if let Some(id) = earlier_secret {
+        open.secrets.delete(id).await?;
+    }
+    Ok(())
 }
 
 fn already(name: &ConnectionName) -> Failure {
@@ -293,7 +322,7 @@ mod tests {
 
     fn given(flow: FlowName, input: &str) -> Option<(Option<String>, Option<String>)> {
         let text = |secret: Option<SecretString>| secret.map(|secret| secret.expose_secret().to_owned());
-        read_from(input.as_bytes(), flow).ok().map(|given| (text(given.secret), text(given.refresh_token)))
+        read_from(input.as_bytes(), flow, false).ok().map(|given| (text(given.secret), text(given.refresh_token)))
     }
 
     #[test]

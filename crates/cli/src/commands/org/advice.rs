@@ -99,7 +99,10 @@ pub fn of_grant(error: &GrantError, flow: &Flow) -> String {
             known.map_or(HISTORY, |(_, advice)| advice).to_owned()
         }
         GrantError::NotConnected(name) => {
-            format!("It has no refresh token: give it with northstar org add {name} … --replace.")
+            format!(
+                "It has no refresh token: get one by northstar org connect {name}, or give it with northstar org add {name} … \
+                 --replace."
+            )
         }
         GrantError::Damaged(name) => format!("Give it anew: northstar org add {name} … --replace."),
         GrantError::Misconfigured { connection, .. } => {

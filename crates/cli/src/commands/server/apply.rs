@@ -9,7 +9,7 @@ use registry::ServerName;
 use serde_json::{Value, json};
 
 use super::plan::{Outcome, Plan, resync};
-use super::{ask, audited, being_changed, orgs, public_url, read, refused, tables};
+use super::{ask, audited, being_changed, orgs, public_url, read, refused, tables, upstreams};
 use crate::output::{self, Failure};
 use crate::place::{Kind, Open, Place};
 
@@ -120,6 +120,8 @@ impl Plans {
     /// The tables cannot answer what the file asks, or do not answer at all.
     async fn of(open: &Open, file: &Path, document: &server_file::Document) -> Result<Plans, Failure> {
         let mut problems = orgs::check(open, document).await?;
+        let accepted = upstreams::accepted(open, document.servers()).await?;
+        problems.extend(upstreams::check(open, document, &accepted).await?);
         let servers = tables::resolve(open, document).await?.unwrap_or_else(|found| {
             problems.extend(found);
             Vec::new()

@@ -1,6 +1,6 @@
 //! The orgs that a definitions file names, held against those that are registered.
 
-use registry::ConnectionName;
+use registry::{Connection, ConnectionName};
 use server_file::{Document, Problem};
 
 use crate::output::Failure;
@@ -15,7 +15,7 @@ pub async fn check(open: &Open, document: &Document) -> Result<Vec<Problem>, Fai
     for server in document.servers() {
         let Some(org) = &server.org else { continue };
         let known = match ConnectionName::parse(org) {
-            Some(name) => open.registry.connection(&name).await?.is_some(),
+            Some(name) => matches!(open.registry.connection(&name).await?, Some(Connection::Salesforce(_))),
             None => false,
         };
         if !known {

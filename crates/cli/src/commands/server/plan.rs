@@ -4,9 +4,10 @@ use catalogue::contract::{changes, row_changes};
 use catalogue::lookup::Lookup;
 use catalogue::shipped::shipped;
 use catalogue::{Change, Contract, SalesforceTool};
-use registry::{Server, ServerRecord, ToolDefinition};
+use registry::{Accepted, Server, ServerRecord, ToolDefinition, upstream_tools};
 use serde_json::{Map, Value, json};
 
+use super::upstreams;
 use crate::output::Failure;
 use crate::place::Open;
 
@@ -18,6 +19,8 @@ pub struct Plan {
     pub url: String,
     /// What it is now.
     pub earlier: Option<ServerRecord>,
+    /// The names that its tools will have; one that this release does not know is missing.
+    names: Vec<String>,
     /// The contracts that its tools will have, as they are kept.
     pub contracts: String,
     /// Changes of the server itself and of where tools read, none of which an agent can rely on.
@@ -67,21 +70,30 @@ impl Plan {
     pub async fn of(open: &Open, public_url: &str, server: Server) -> Result<Plan, Failure> {
         let earlier = open.registry.server_now(&server.name).await?;
         let published = open.registry.contracts(&server.name).await?;
-        Ok(Plan::new(server, earlier, published.as_deref(), public_url))
+        let before = earlier.as_ref().map(|record| &record.server);
+        let accepted = upstreams::accepted(open, before.into_iter().chain([&server])).await?;
+        Ok(Plan::new(server, earlier, published.as_deref(), &accepted, public_url))
     }
 
     /// `published` are the contracts of when the server was last applied.
-    fn new(server: Server, earlier: Option<ServerRecord>, published: Option<&str>, public_url: &str) -> Plan {
+    fn new(
+        server: Server,
+        earlier: Option<ServerRecord>,
+        published: Option<&str>,
+        accepted: &Accepted,
+        public_url: &str,
+    ) -> Plan {
         let (mut settings, mut tools) = (Vec::new(), Vec::new());
-        let new = contracts(&server);
+        let new = contracts(&server, accepted);
         if let Some(ServerRecord { server: before, .. }) = &earlier {
             let published = published.and_then(|json| serde_json::from_str(json).ok());
-            tools = changes(&published.unwrap_or_else(|| contracts(before)), &new);
+            tools = changes(&published.unwrap_or_else(|| contracts(before, accepted)), &new);
             tools.extend(both(before, &server).flat_map(|(old, new)| row_changes(&old, &new)));
             settings = settings_of(before, &server);
         }
         let url = server.name.url(public_url);
-        Plan { url, contracts: json!(new).to_string(), settings, tools, earlier, server }
+        let names = new.iter().map(|contract| contract.name.clone()).collect();
+        Plan { url, names, contracts: json!(new).to_string(), settings, tools, earlier, server }
     }
 
     /// What becomes of the server.
@@ -129,8 +141,7 @@ impl Plan {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{:10} {}  {}", self.outcome().as_str(), self.server.name, self.url)];
         if self.outcome() == Outcome::Made {
-            let names: Vec<&str> = self.server.tools.iter().map(ToolDefinition::name).collect();
-            lines.push(format!("  tools: {}", names.join(", ")));
+            lines.push(format!("  tools: {}", self.names.join(", ")));
         }
         lines.extend(self.settings.iter().map(|setting| format!("  {}", setting.sentence())));
         lines.extend(self.tools.iter().map(|change| {
@@ -164,13 +175,15 @@ pub fn resync<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Vec<String> 
     steps
 }
 
-/// The contracts of a server's tools. A tool that this release does not know has none.
-pub fn contracts(server: &Server) -> Vec<Contract> {
+/// The contracts of a server's tools, its own and those of its upstreams. A tool that this release does not know, and one
+/// that is not accepted, has none.
+pub fn contracts(server: &Server, accepted: &Accepted) -> Vec<Contract> {
     let tools = server.tools.iter().filter_map(|tool| match lookup(tool) {
         Some(lookup) => lookup.tool().ok(),
         None => Some(SalesforceTool::named(tool.name())?.tool()),
     });
-    tools.map(|tool| Contract::of(&tool)).collect()
+    let (foreign, _) = upstream_tools(server, accepted);
+    tools.chain(foreign.into_iter().map(|of| of.tool)).map(|tool| Contract::of(&tool)).collect()
 }
 
 /// The lookup that a tool is, shipped or not.
@@ -298,7 +311,7 @@ mod tests {
 
     fn plan(old: Option<Server>, new: Server) -> Plan {
         let earlier = old.map(|server| ServerRecord { server, version: 3, changed_at: 0 });
-        Plan::new(new, earlier, None, URL)
+        Plan::new(new, earlier, None, &Accepted::new(), URL)
     }
 
     #[test]
@@ -354,7 +367,7 @@ mod tests {
         };
         let old = salesforce(&["executeQuery", "getRecord"], json!({ "objects": { "read": ["Contact"] } }));
         let new = salesforce(&["executeQuery"], json!({ "objects": { "read": ["Account"] }, "max_rows": 50 }));
-        assert_eq!(contracts(&old).len(), 2);
+        assert_eq!(contracts(&old, &Accepted::new()).len(), 2);
         let changed = plan(Some(old), new);
         assert_eq!(
             changed.lines()[1..],
@@ -386,10 +399,10 @@ mod tests {
     #[test]
     fn the_contracts_of_before_count_more_than_the_tools_of_this_release() {
         let same = server(|_| {});
-        let mut published = contracts(&same);
+        let mut published = contracts(&same, &Accepted::new());
         published[0].description = "As an earlier release had it.".to_owned();
         let record = ServerRecord { server: same.clone(), version: 1, changed_at: 0 };
-        let upgraded = Plan::new(same, Some(record), Some(&json!(published).to_string()), URL);
+        let upgraded = Plan::new(same, Some(record), Some(&json!(published).to_string()), &Accepted::new(), URL);
         assert_eq!(upgraded.outcome(), Outcome::Changed);
         assert_eq!(upgraded.lines()[1..], ["  get_order_status: the description reads differently"]);
     }

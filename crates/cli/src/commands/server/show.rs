@@ -1,11 +1,11 @@
 //! What people and programs get to see of MCP servers.
 
 use catalogue::Contract;
-use registry::{ServerRecord, ToolDefinition};
+use registry::{Accepted, LeftOut, ServerRecord, ToolDefinition, upstream_tools};
 use serde_json::{Value, json};
 
 use super::plan::contracts;
-use super::{find, public_url};
+use super::{find, public_url, upstreams};
 use crate::output::{self, Failure};
 use crate::place::Open;
 use crate::values;
@@ -18,17 +18,19 @@ pub async fn list(open: &Open, json: bool) -> Result<(), Failure> {
     let url = public_url(open);
     let (mut documents, mut rows) = (Vec::new(), Vec::new());
     for ServerRecord { server, changed_at, .. } in all(open).await? {
+        let accepted = upstreams::accepted(open, [&server]).await?;
+        let tools = server.tools.len() + upstream_tools(&server, &accepted).0.len();
         let changed = if changed_at == 0 { "-".to_owned() } else { values::show_time(changed_at) };
         documents.push(json!({
             "name": server.name, "title": server.title, "url": server.name.url(&url), "production": server.production,
-            "tools": server.tools.len(), "changed_at": Some(changed_at).filter(|at| *at > 0),
+            "tools": tools, "changed_at": Some(changed_at).filter(|at| *at > 0),
         }));
         rows.push(vec![
             server.name.to_string(),
             server.title.clone(),
             server.name.url(&url),
             yes_or_no(server.production).to_owned(),
-            server.tools.len().to_string(),
+            tools.to_string(),
             changed,
         ]);
     }
@@ -53,7 +55,7 @@ pub async fn show(open: &Open, json: bool, name: Option<&str>) -> Result<(), Fai
         if index > 0 {
             output::line("")?;
         }
-        print(record, &url)?;
+        print(record, &upstreams::accepted(open, [&record.server]).await?, &url)?;
     }
     Ok(())
 }
@@ -78,7 +80,7 @@ async fn all(open: &Open) -> Result<Vec<ServerRecord>, Failure> {
     Ok(records)
 }
 
-fn print(record: &ServerRecord, url: &str) -> Result<(), Failure> {
+fn print(record: &ServerRecord, accepted: &Accepted, url: &str) -> Result<(), Failure> {
     let server = &record.server;
     let mut lines = vec![
         ("name", server.name.to_string()),
@@ -105,12 +107,20 @@ fn print(record: &ServerRecord, url: &str) -> Result<(), Failure> {
     for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
         output::line(&format!("{name:16}{value}"))?;
     }
-    let contracts = contracts(server);
-    let rows = server.tools.iter().map(|tool| {
-        let contract = contracts.iter().find(|contract| contract.name == tool.name());
-        let of = |part: fn(&Contract) -> String| contract.map_or_else(|| "unknown to this release".to_owned(), part);
-        vec![tool.name().to_owned(), source(tool), of(|contract| contract.scope.clone()), of(Contract::hash)]
+    let contracts = contracts(server, accepted);
+    let row = |name: &str, source: String, unknown: &str| {
+        let contract = contracts.iter().find(|contract| contract.name == name);
+        let of = |part: fn(&Contract) -> String| contract.map_or_else(|| unknown.to_owned(), part);
+        vec![name.to_owned(), source, of(|contract| contract.scope.clone()), of(Contract::hash)]
+    };
+    let own = server.tools.iter().map(|tool| row(tool.name(), source(tool), "unknown to this release"));
+    let (foreign, left_out) = upstream_tools(server, accepted);
+    let foreign = foreign.iter().map(|of| row(&of.tool.name, format!("upstream {}", of.upstream), ""));
+    let left_out = left_out.iter().map(|left_out| {
+        let LeftOut { upstream, name, why, .. } = left_out;
+        vec![name.clone(), format!("upstream {upstream}"), format!("left out: {why}"), String::new()]
     });
+    let rows = own.chain(foreign).chain(left_out);
     output::line("")?;
     output::table(&["tool", "reads", "scope", "contract"], rows.collect())
 }

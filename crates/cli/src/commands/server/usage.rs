@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::plan::contracts;
 use super::show::named_or_all;
+use super::upstreams;
 use crate::output::{self, Failure};
 use crate::place::Open;
 use crate::values;
@@ -61,8 +62,9 @@ pub async fn run(open: &Open, json: bool, name: Option<&str>) -> Result<(), Fail
         clients.iter().map(|client| (client.client_id.as_str(), client.name.as_str())).collect();
     let (mut documents, mut rows) = (Vec::new(), Vec::new());
     for ServerRecord { server, .. } in named_or_all(open, name).await? {
+        let accepted = upstreams::accepted(open, [&server]).await?;
         let current: HashMap<String, String> =
-            contracts(&server).iter().map(|contract| (contract.name.clone(), contract.hash())).collect();
+            contracts(&server, &accepted).iter().map(|contract| (contract.name.clone(), contract.hash())).collect();
         for Judged { used, standing } in judge(uses.list(&server.name).await?, &current) {
             let client = names.get(used.client.as_str()).copied();
             rows.push(vec![

@@ -1,4 +1,4 @@
-//! A circuit breaker: an org that failed several times in a row is left alone for a while, then tried with one request.
+//! A circuit breaker: a host that failed several times in a row is left alone for a while, then tried with one request.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// A caller's time may be older than another's by so much.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
 
-/// The breaker of one org, in one instance.
+/// The breaker of one host, in one instance.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Breaker {
     failures: u32,
@@ -44,12 +44,12 @@ impl Breaker {
         self.open_since.is_some()
     }
 
-    /// The org answered, be it with a refusal.
+    /// The host answered, be it with a refusal.
     pub fn succeeded(&mut self) {
         *self = Breaker::default();
     }
 
-    /// The org did not answer, or failed itself.
+    /// The host did not answer, or failed itself.
     pub fn failed(&mut self, now: SystemTime) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {

@@ -1,0 +1,58 @@
+//! The function's configuration, read once.
+
+use aws_clients::clients::{optional, required};
+use aws_clients::{AwsClients, AwsSettings, Secrets};
+use oauth_client::SealingKeys;
+use oauth_client::kms::Kms;
+use outbound::Fetcher;
+use registry::PublicUrl;
+use registry::config::{ConfigError, public_url_from_env, secrets_from_env};
+
+/// What the function is told from outside.
+pub struct Config {
+    /// `NORTHSTAR_PUBLIC_URL`.
+    pub public_url: PublicUrl,
+    /// `NORTHSTAR_CONFIG_TABLE`.
+    pub config_table: String,
+    /// `NORTHSTAR_STATE_TABLE`.
+    pub state_table: String,
+    /// `NORTHSTAR_GRANT_KEY`: the KMS key that wraps the keys of grants; a secret of the home in a local run.
+    pub sealing_keys: SealingKeys,
+    /// Asks Salesforce, for orgs.
+    pub outbound: Fetcher,
+    /// Asks the authorization servers of upstreams.
+    pub upstream_outbound: Fetcher,
+    /// Secrets Manager, or the file that `NORTHSTAR_SECRETS_FILE` names.
+    pub secrets: Secrets,
+    /// Clients of AWS.
+    pub aws: AwsClients,
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the variable.
+    pub fn from_env() -> Result<Config, ConfigError> {
+        let settings = AwsSettings::from_env()?;
+        let aws = AwsClients::new(&settings);
+        let secrets = secrets_from_env(&aws);
+        let sealing_keys = match &secrets {
+            Secrets::File(_) => SealingKeys::Local(secrets.clone()),
+            Secrets::SecretsManager(_) => SealingKeys::Kms {
+                kms: Kms::new(&settings, optional("AWS_ENDPOINT_URL_KMS")),
+                key_id: required("NORTHSTAR_GRANT_KEY")?,
+            },
+        };
+        Ok(Config {
+            public_url: public_url_from_env()?,
+            config_table: required("NORTHSTAR_CONFIG_TABLE")?,
+            state_table: required("NORTHSTAR_STATE_TABLE")?,
+            secrets,
+            sealing_keys,
+            outbound: Fetcher::new(),
+            upstream_outbound: Fetcher::new(),
+            aws,
+        })
+    }
+}
