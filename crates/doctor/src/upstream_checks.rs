@@ -211,7 +211,7 @@ pub const CONSENT: Check = Check {
 pub const CALLBACK: Problem = fail(
     "callback",
     "{redirect_uri} does not lead to the function connect: the public URL is another server's, or the API lacks the route",
-    "open {redirect_uri} in a browser: it says that a consent is missing. Deploy the stack again (make deploy), or start northstar serve with the --public-url that it has",
+    "open {redirect_uri} in a browser: a page of Northstar says that there is no consent, or that the link does not work. Deploy the stack again (make deploy), or start northstar serve with the --public-url that it has",
 );
 pub const PAGE: Problem = fail(
     "page",

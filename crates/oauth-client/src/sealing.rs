@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_clients::{SecretStage, Secrets};
+use aws_clients::clients::{optional, required};
+use aws_clients::{AwsSettings, SecretStage, Secrets, SettingsError};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
 use base64::Engine;
@@ -38,6 +39,22 @@ pub enum SealingKeys {
     },
     /// A secret of the home of a local run, [`LOCAL_KEY`].
     Local(Secrets),
+}
+
+impl SealingKeys {
+    /// The KMS key that `NORTHSTAR_GRANT_KEY` names, or a secret of the home where secrets come from a file.
+    ///
+    /// # Errors
+    /// [`SettingsError::Missing`] when the variable is needed and not set.
+    pub fn from_env(settings: &AwsSettings, secrets: &Secrets) -> Result<SealingKeys, SettingsError> {
+        Ok(match secrets {
+            Secrets::File(_) => SealingKeys::Local(secrets.clone()),
+            Secrets::SecretsManager(_) => SealingKeys::Kms {
+                kms: Kms::new(settings, optional("AWS_ENDPOINT_URL_KMS")),
+                key_id: required("NORTHSTAR_GRANT_KEY")?,
+            },
+        })
+    }
 }
 
 /// Why something cannot be sealed or opened.

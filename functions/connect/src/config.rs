@@ -1,9 +1,8 @@
 //! The function's configuration, read once.
 
-use aws_clients::clients::{optional, required};
+use aws_clients::clients::required;
 use aws_clients::{AwsClients, AwsSettings, Secrets};
 use oauth_client::SealingKeys;
-use oauth_client::kms::Kms;
 use outbound::Fetcher;
 use registry::PublicUrl;
 use registry::config::{ConfigError, public_url_from_env, secrets_from_env};
@@ -37,19 +36,12 @@ impl Config {
         let settings = AwsSettings::from_env()?;
         let aws = AwsClients::new(&settings);
         let secrets = secrets_from_env(&aws);
-        let sealing_keys = match &secrets {
-            Secrets::File(_) => SealingKeys::Local(secrets.clone()),
-            Secrets::SecretsManager(_) => SealingKeys::Kms {
-                kms: Kms::new(&settings, optional("AWS_ENDPOINT_URL_KMS")),
-                key_id: required("NORTHSTAR_GRANT_KEY")?,
-            },
-        };
         Ok(Config {
             public_url: public_url_from_env()?,
             config_table: required("NORTHSTAR_CONFIG_TABLE")?,
             state_table: required("NORTHSTAR_STATE_TABLE")?,
+            sealing_keys: SealingKeys::from_env(&settings, &secrets)?,
             secrets,
-            sealing_keys,
             outbound: Fetcher::new(),
             upstream_outbound: Fetcher::new(),
             aws,
