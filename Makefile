@@ -43,10 +43,13 @@ smoke: ## Asks a deployed stack what every stack has to answer
 bench: ## Measures the functions beside a minimal one, writes bench/RESULTS.md
 	@.ci/tools compiler lambda valgrind && .tools/venv/bin/python -B bench/bench.py
 
+layout: ## Finds out which functions the linker is to place together, writes functions/bootstraps/layout/
+	@.ci/tools compiler lambda valgrind && .tools/venv/bin/python -B bench/layout.py
+
 fmt: ## Formats the code
 	@cargo fmt --all
 
 clean: ## Removes what was built and the tools; the state of the local run stays
 	@cargo clean && rm -rf .tools
 
-.PHONY: help run invoke check test soak build deploy deploy-cdk destroy logs smoke bench fmt clean
+.PHONY: help run invoke check test soak build deploy deploy-cdk destroy logs smoke bench layout fmt clean

@@ -44,6 +44,8 @@ def main():
     with Home(NORTHSTAR) as home:
         tables = Tables(home.dynamodb_url)
         measured = cases(home, tables, options.bootstraps, minimal)
+        for program in {case.program for case in measured}:
+            forget(program)
         print(f"{options.rounds} starts of each bootstrap", flush=True)
         starts = measure.starts(measured, tables, options.rounds)
         print(f"{options.rounds} blocks of {measure.BLOCK} calls of each case", flush=True)
@@ -63,16 +65,29 @@ def build(bootstraps):
     if not NORTHSTAR.exists():
         run("cargo", "build", "--workspace")
     profiles = [tomllib.loads((path / "Cargo.toml").read_text())["profile"]["release"] for path in (ROOT, MINIMAL)]
-    # Which packages are built for size is part of what is measured.
-    profiles[0].pop("package", None)
+    # What is built for size is part of what is measured.
+    for unlike in ("opt-level", "package"):
+        profiles[0].pop(unlike)
     if profiles[0] != profiles[1]:
         sys.exit("bench/minimal/Cargo.toml has another release profile than Cargo.toml")
-    # As .ci/build does: zig, the linker, is found as a module of the first python on the path.
     target = ROOT / "target/minimal"
-    environment = os.environ | {"PATH": f"{ROOT}/.tools/venv/bin:{os.environ['PATH']}", "CARGO_TARGET_DIR": str(target)}
-    manifest, output = ("--manifest-path", MINIMAL / "Cargo.toml"), ("--lambda-dir", target / "lambda")
-    run("cargo", "lambda", "build", "--release", "--locked", "--x86-64", *manifest, *output, env=environment)
+    lambda_build(target, "--manifest-path", MINIMAL / "Cargo.toml")
     return target / "lambda/minimal/bootstrap"
+
+
+def lambda_build(target, *options, **environment):
+    """As .ci/build does: zig, the linker, is found as a module of the first python on the path."""
+    path = f"{ROOT}/.tools/venv/bin:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "CARGO_TARGET_DIR": str(target)} | environment
+    run("cargo", "lambda", "build", "--release", "--locked", "--x86-64", *options, "--lambda-dir", target / "lambda", env=environment)
+
+
+def forget(program):
+    """Takes a program out of the page cache. Of one that lies there as it was written Linux maps more at once than of one that
+    was read: the same program would seem larger just after its build."""
+    with open(program, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def outdated(bootstraps):

@@ -10,7 +10,7 @@ from home import PUBLIC_URL
 
 EVENTS = Path(__file__).parent.parent / "events"
 COUNTED, COUNTED_GRANTS = 200, 40  # calls whose instructions are counted: valgrind is slow, a signature takes millions
-TOKENS = 2_000  # more than the 1,000 that mcp remembers: taken in turn, every one is new to it again
+TOKENS = 2_000  # more than mcp remembers: taken in turn, every one is new to it again
 
 MINIMAL = "minimal"
 REMEMBERED = "mcp: get_order_status, token remembered"

@@ -5,6 +5,7 @@
 //! index or only a part of the key. With `page` it answers rows of a Query, a page at a time.
 
 use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
 
 use access_token::Scope;
 use indexmap::IndexMap;
@@ -338,7 +339,7 @@ impl Argument {
     fn input(&self, name: String) -> Result<Input, regex_lite::Error> {
         let kind = match self.value_type {
             ValueType::String => InputKind::Text {
-                pattern: self.pattern.as_deref().map(Regex::new).transpose()?,
+                pattern: self.pattern.as_deref().map(compiled).transpose()?,
                 one_of: self.one_of.iter().cloned().map(Cow::Owned).collect(),
             },
             ValueType::Integer => InputKind::Integer,
@@ -347,6 +348,22 @@ impl Argument {
         };
         Ok(Input::new(name, self.title.clone(), self.description.clone(), kind))
     }
+}
+
+/// A pattern, compiled once for all arguments that have it: no other part of a definition takes as long.
+fn compiled(pattern: &str) -> Result<Regex, regex_lite::Error> {
+    /// Most patterns that are remembered.
+    const MOST: usize = 32;
+    static COMPILED: Mutex<Vec<Regex>> = Mutex::new(Vec::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = compiled.iter().find(|regex| regex.as_str() == pattern) {
+        return Ok(regex.clone());
+    }
+    let regex = Regex::new(pattern)?;
+    if compiled.len() < MOST {
+        compiled.push(regex.clone());
+    }
+    Ok(regex)
 }
 
 impl Return {

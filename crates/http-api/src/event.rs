@@ -2,14 +2,18 @@
 //!
 //! Source: API Gateway Developer Guide, "Working with AWS Lambda proxy integrations for HTTP APIs", format 2.0.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::time::SystemTime;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Room for headers: about as many as API Gateway sends of a request of Agentforce.
+const USUAL_HEADERS: usize = 24;
 
 /// One HTTP request as a function sees it.
 #[derive(Debug)]
@@ -78,7 +82,7 @@ struct Event {
     raw_path: Option<String>,
     raw_query_string: Option<String>,
     #[serde(default)]
-    headers: Option<HashMap<String, String>>,
+    headers: Option<Headers>,
     #[serde(default)]
     cookies: Option<Vec<String>>,
     request_context: Option<RequestContext>,
@@ -99,6 +103,41 @@ struct RequestContext {
 struct Http {
     method: Option<String>,
     source_ip: Option<String>,
+}
+
+/// The headers, or nothing when one of them is none. They are read without a map in between: they are most of an event.
+struct Headers(Option<HeaderMap>);
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("headers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Headers, A::Error> {
+                let mut headers = Some(HeaderMap::with_capacity(USUAL_HEADERS));
+                while let Some((name, value)) = entries.next_entry::<String, String>()? {
+                    let name = HeaderName::from_bytes(name.as_bytes());
+                    let value = HeaderValue::from_maybe_shared(Bytes::from(value));
+                    match (&mut headers, name, value) {
+                        // Two spellings of one name stand for a header that was sent twice.
+                        (Some(headers), Ok(name), Ok(value)) => {
+                            headers.append(name, value);
+                        }
+                        _ => headers = None,
+                    }
+                }
+                Ok(Headers(headers))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
+    }
 }
 
 /// Reads an event. `lambda_request_id` and `deadline` come from the invocation.
@@ -123,24 +162,16 @@ pub fn parse(event: &str, lambda_request_id: &str, deadline: SystemTime) -> Resu
         method,
         path,
         query: event.raw_query_string.unwrap_or_default(),
-        headers: headers(event.headers.unwrap_or_default())?,
+        headers: match event.headers {
+            None => HeaderMap::new(),
+            Some(Headers(headers)) => headers.ok_or(EventError::Invalid("headers"))?,
+        },
         cookies: event.cookies.unwrap_or_default(),
         body: body(event.body, event.is_base64_encoded.unwrap_or(false))?,
         source_ip: http.source_ip.unwrap_or_default(),
         request_id: context.request_id.unwrap_or_else(|| lambda_request_id.to_owned()),
         deadline,
     })
-}
-
-fn headers(headers: HashMap<String, String>) -> Result<HeaderMap, EventError> {
-    let mut map = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EventError::Invalid("headers"))?;
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| EventError::Invalid("headers"))?;
-        // Two spellings of one name stand for a header that was sent twice.
-        map.append(name, value);
-    }
-    Ok(map)
 }
 
 fn body(body: Option<String>, base64: bool) -> Result<Bytes, EventError> {
@@ -206,14 +237,27 @@ mod tests {
     }
 
     #[test]
-    fn a_header_in_two_spellings_is_not_one_header() {
-        let headers = r#""headers":{"authorization":"Bearer a","Authorization":"Bearer b","host":"h"},"rawPath""#;
-        let request = read(&MINIMAL.replace(r#""rawPath""#, headers)).unwrap();
-        assert!(request.headers.contains_key("authorization"));
-        assert_eq!(
-            (request.header(http::header::AUTHORIZATION), request.header(http::header::HOST)),
-            (None, Some("h"))
-        );
+    fn a_header_that_comes_twice_is_not_one_header() {
+        for second in ["Authorization", "authorization"] {
+            let headers =
+                format!(r#""headers":{{"authorization":"Bearer a","{second}":"Bearer b","host":"h"}},"rawPath""#);
+            let request = read(&MINIMAL.replace(r#""rawPath""#, &headers)).unwrap();
+            assert!(request.headers.contains_key("authorization"));
+            assert_eq!(
+                (request.header(http::header::AUTHORIZATION), request.header(http::header::HOST)),
+                (None, Some("h"))
+            );
+        }
+    }
+
+    #[test]
+    fn one_header_that_is_none_refuses_the_event() {
+        for (name, value) in [("a b", "c"), ("a", "c\\nd"), ("", "c")] {
+            let headers = format!(r#""headers":{{"host":"h","{name}":"{value}","accept":"*/*"}},"rawPath""#);
+            assert_eq!(read(&MINIMAL.replace(r#""rawPath""#, &headers)).unwrap_err(), EventError::Invalid("headers"));
+        }
+        let none = MINIMAL.replace(r#""rawPath""#, r#""headers":null,"rawPath""#);
+        assert!(read(&none).unwrap().headers.is_empty());
     }
 
     #[test]

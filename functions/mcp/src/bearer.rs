@@ -25,8 +25,8 @@ const KEYS_MAX_AGE: Duration = Duration::from_secs(300);
 const KEYS_MIN_AGE: Duration = Duration::from_secs(30);
 /// Longest credentials that are looked at, in bytes.
 const MAX_CREDENTIALS: usize = 4096;
-/// Tokens remembered at once; past it all are forgotten.
-const MAX_REMEMBERED: usize = 1_000;
+/// Tokens remembered at once, about 700 bytes each; past it all are forgotten. As many as a map of 512 places takes.
+const MAX_REMEMBERED: usize = 448;
 
 /// The caller, proven.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, ORIGIN};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_api::ApiRequest;
 use http_body_util::{BodyExt, Full};
@@ -289,14 +289,15 @@ fn check_media_type(request: &ApiRequest) -> Result<(), Refusal> {
     if essence.trim().eq_ignore_ascii_case("application/json") && plain { Ok(()) } else { Err(Refusal::MediaType) }
 }
 
-/// The request as rmcp takes it: both media types in `Accept`, whatever the client listed, for Agentforce and others
-/// list one or none. The token stays here.
+/// The request as rmcp takes it: the headers that it reads, and both media types in `Accept`, whatever the client listed, for
+/// Agentforce and others list one or none. All others stay here, the token first of all.
 fn rmcp_request(headers: &HeaderMap, json: &str, call: &Arc<Call>) -> http::Request<Full<Bytes>> {
     let mut request = http::Request::new(Full::new(Bytes::copy_from_slice(json.as_bytes())));
     *request.method_mut() = Method::POST;
-    *request.headers_mut() = headers.clone();
+    let read = |name: &HeaderName| name == HOST || name.as_str().starts_with("mcp-");
+    let of_mcp = headers.iter().filter(|(name, _)| read(name)).map(|(name, value)| (name.clone(), value.clone()));
     let headers = request.headers_mut();
-    headers.remove(AUTHORIZATION);
+    headers.extend(of_mcp);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request.extensions_mut().insert(call.clone());
