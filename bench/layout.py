@@ -46,8 +46,8 @@ INSERT BEFORE .text;
 
 def main():
     # Without any debug information cargo strips a program even if told not to, and zig then takes its symbols too.
-    names = {"CARGO_PROFILE_RELEASE_STRIP": "none", "CARGO_PROFILE_RELEASE_DEBUG": "line-directives-only"}
-    lambda_build(BUILD, **names, NORTHSTAR_LAYOUT="none")
+    unstripped = {"CARGO_PROFILE_RELEASE_STRIP": "none", "CARGO_PROFILE_RELEASE_DEBUG": "line-directives-only"}
+    lambda_build(BUILD, **unstripped, NORTHSTAR_LAYOUT="none")
     if not NORTHSTAR.exists():
         run("cargo", "build", "--workspace")
     with Home(NORTHSTAR) as home:
