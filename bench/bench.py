@@ -79,7 +79,7 @@ def lambda_build(target, *options, **environment):
     """As .ci/build does: zig, the linker, is found as a module of the first python on the path."""
     path = f"{ROOT}/.tools/venv/bin:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "CARGO_TARGET_DIR": str(target)} | environment
-    run("cargo", "lambda", "build", "--release", "--locked", "--x86-64", *options, "--lambda-dir", target / "lambda", env=environment)
+    run("cargo", "lambda", "build", "--release", "--locked", "--target", "x86_64-unknown-linux-gnu.2.34", *options, "--lambda-dir", target / "lambda", env=environment)
 
 
 def forget(program):

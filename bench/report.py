@@ -139,7 +139,7 @@ resident set. Own: what of it at the end is no page of a file; the rest is nearl
 
 def method(rounds):
     return f"""\
-- `minimal` is `bench/minimal`: `lambda_http` with the release profile of ours, all of it built for speed, which parses
+- `minimal` is `bench/minimal`: `lambda_http` with the release profile of ours, all of it built for speed and without a layout, which parses
   the same event and answers a constant. The events are those of `events/`; the form of `POST /token` is base64-encoded, as API Gateway sends it.
 - A bootstrap runs as under Lambda: Lambda's environment and no other, the Runtime API on 127.0.0.1. DynamoDB answers
   there too, over plain HTTP: what the embedded engine of `northstar serve` said to the same request the first time,

@@ -105,7 +105,7 @@ struct Http {
     source_ip: Option<String>,
 }
 
-/// The headers, or nothing when one of them is none. They are read without a map in between: they are most of an event.
+/// The headers, or nothing when one of them is none or there are more than a map takes. They are read without a map in between: they are most of an event.
 struct Headers(Option<HeaderMap>);
 
 impl<'de> Deserialize<'de> for Headers {
@@ -124,12 +124,13 @@ impl<'de> Deserialize<'de> for Headers {
                 while let Some((name, value)) = entries.next_entry::<String, String>()? {
                     let name = HeaderName::from_bytes(name.as_bytes());
                     let value = HeaderValue::from_maybe_shared(Bytes::from(value));
-                    match (&mut headers, name, value) {
-                        // Two spellings of one name stand for a header that was sent twice.
-                        (Some(headers), Ok(name), Ok(value)) => {
-                            headers.append(name, value);
-                        }
-                        _ => headers = None,
+                    let added = match (&mut headers, name, value) {
+                        // A name that comes again, in whatever spelling, stands for a header that was sent twice.
+                        (Some(headers), Ok(name), Ok(value)) => headers.try_append(name, value).is_ok(),
+                        _ => false,
+                    };
+                    if !added {
+                        headers = None;
                     }
                 }
                 Ok(Headers(headers))
@@ -256,6 +257,9 @@ mod tests {
             let headers = format!(r#""headers":{{"host":"h","{name}":"{value}","accept":"*/*"}},"rawPath""#);
             assert_eq!(read(&MINIMAL.replace(r#""rawPath""#, &headers)).unwrap_err(), EventError::Invalid("headers"));
         }
+        let more_than_a_map_takes: String = (0..40_000).map(|number| format!(r#""h{number}":"","#)).collect();
+        let headers = format!(r#""headers":{{{more_than_a_map_takes}"host":"h"}},"rawPath""#);
+        assert_eq!(read(&MINIMAL.replace(r#""rawPath""#, &headers)).unwrap_err(), EventError::Invalid("headers"));
         let none = MINIMAL.replace(r#""rawPath""#, r#""headers":null,"rawPath""#);
         assert!(read(&none).unwrap().headers.is_empty());
     }
