@@ -1,6 +1,6 @@
 //! A Secrets Manager on this machine that knows `GetSecretValue` and counts how often it is asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,6 +22,8 @@ struct State {
     reads: AtomicUsize,
     /// By secret id and label: version id and value.
     versions: Mutex<HashMap<(String, String), (String, String)>>,
+    /// Ids of secrets that are scheduled for deletion.
+    deleted: Mutex<HashSet<String>>,
 }
 
 impl SecretsManager {
@@ -54,6 +56,11 @@ impl SecretsManager {
     pub fn set(&self, id: &str, label: &str, version: &str, value: &str) {
         let (key, version) = ((id.to_owned(), label.to_owned()), (version.to_owned(), value.to_owned()));
         self.state.versions.lock().unwrap().insert(key, version);
+    }
+
+    /// Schedules a secret for deletion.
+    pub fn delete(&self, id: &str) {
+        self.state.deleted.lock().unwrap().insert(id.to_owned());
     }
 
     /// How often it was asked for a secret.
@@ -97,6 +104,10 @@ impl State {
 
     fn answer(&self, request: &Value) -> (&'static str, Value) {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.deleted.lock().unwrap().contains(request["SecretId"].as_str().unwrap_or_default()) {
+            let message = "You can't perform this operation on the secret because it was marked for deletion.";
+            return ("400 Bad Request", json!({ "__type": "InvalidRequestException", "Message": message }));
+        }
         let key = ["SecretId", "VersionStage"].map(|name| request[name].as_str().unwrap_or_default().to_owned());
         match self.versions.lock().unwrap().get(&key.into()) {
             Some((version, value)) => ("200 OK", json!({ "VersionId": version, "SecretString": value })),

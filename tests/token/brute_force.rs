@@ -235,6 +235,16 @@ async fn a_secret_that_was_rotated_during_a_flood_is_accepted_within_a_second() 
 }
 
 #[tokio::test]
+async fn a_secret_that_is_scheduled_for_deletion_is_refused_and_no_outage() {
+    let counted = Counted::start().await;
+    assert!(counted.endpoint.accepts(&counted.client, 0).await);
+    counted.secrets.delete(&format!("northstar/clients/{}", counted.client.0));
+    assert!(counted.endpoint.accepts(&counted.client, 200).await, "it is remembered for 5 minutes");
+    let (status, _, body) = counted.endpoint.refusal(&counted.client, SOURCE, 400.0).await;
+    assert_eq!((status, body.contains("invalid_client")), (401, true), "{body}");
+}
+
+#[tokio::test]
 async fn wrong_assertions_are_not_told_to_wait_and_make_no_secret_wait() {
     let server = Server::start(&[]);
     let open = local::Home::new(server.home()).open().await.unwrap();

@@ -389,9 +389,15 @@ fn found(
             let id = output.version_id.unwrap_or_default();
             Ok(output.secret_string.map(|value| SecretVersion { id, value: value.into() }))
         }
-        Err(error) if is_unknown(&error, GetSecretValueError::is_resource_not_found_exception) => Ok(None),
+        Err(error) if is_unknown(&error, is_not_found_or_deleted) => Ok(None),
         Err(error) => Err(SecretsError::SecretsManager(Box::new(error))),
     }
+}
+
+/// Of a read, `InvalidRequestException` says that the secret is scheduled for deletion (Secrets Manager API Reference,
+/// GetSecretValue): whoever deletes a secret wants it to count no more, not to be taken for an outage.
+fn is_not_found_or_deleted(error: &GetSecretValueError) -> bool {
+    error.is_resource_not_found_exception() || error.is_invalid_request_exception()
 }
 
 fn is_unknown<E>(error: &SdkError<E>, is_not_found: impl Fn(&E) -> bool) -> bool {

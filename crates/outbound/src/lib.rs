@@ -3,9 +3,9 @@
 //!
 //! [`url`] says which URLs may be asked for, [`address`] which addresses may be connected to. Both hold in every request:
 //! the resolver of the HTTP client is ours, so that the address that is checked is the one that is connected to. Redirects
-//! are not followed, connections not kept. [`Fetcher::get`] fetches a document; [`Fetcher::send`] sends a request of any
-//! method to an API ([`send`]), [`Fetcher::open`] one whose answer is read as it comes. [`breaker`] leaves a host alone that
-//! fails, [`text`] makes what hosts say safe to show.
+//! are not followed, connections not kept but for [`Fetcher::send_over_kept`]. [`Fetcher::get`] fetches a document;
+//! [`Fetcher::send`] sends a request of any method to an API ([`send`]), [`Fetcher::open`] one whose answer is read as it
+//! comes. [`breaker`] leaves a host alone that fails, [`text`] makes what hosts say safe to show.
 
 pub mod address;
 pub mod breaker;
@@ -40,6 +40,9 @@ pub use url::{Reach, Target, UrlError};
 
 /// How long a fetch may take, from the name to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a connection is kept that nobody uses, and how many to a host.
+const KEPT: Duration = Duration::from_secs(30);
+const MOST_KEPT: usize = 4;
 
 /// Why there is no document.
 #[derive(Debug, thiserror::Error)]
@@ -80,20 +83,33 @@ pub struct Fetcher {
     reach: Reach,
     roots: Option<Arc<str>>,
     lookup: Lookup,
-    // Made when it is needed: parsing the system's roots takes longer than the rest of a cold start.
+    // Made when they are needed: parsing the system's roots takes longer than the rest of a cold start.
     connector: Arc<OnceLock<Connector>>,
+    keeping: Arc<OnceLock<Connector>>,
+}
+
+/// What becomes of the connection of a request.
+#[derive(Clone, Copy)]
+enum Connections {
+    /// It is a new one, and closed afterwards.
+    New,
+    /// It may be one that is kept, and is kept.
+    Kept,
 }
 
 impl Fetcher {
     /// Fetches from public hosts, trusting the system's roots.
     pub fn new() -> Fetcher {
-        Fetcher { reach: Reach::Public, roots: None, lookup: by_the_system, connector: Arc::default() }
+        Fetcher::reaching(Reach::Public, None)
     }
 
     /// Fetches from this machine too, for local runs and tests; `roots` (PEM) replaces the system's.
     pub fn with_loopback(roots: Option<&str>) -> Fetcher {
-        let roots = roots.map(Arc::from);
-        Fetcher { reach: Reach::Loopback, roots, lookup: by_the_system, connector: Arc::default() }
+        Fetcher::reaching(Reach::Loopback, roots.map(Arc::from))
+    }
+
+    fn reaching(reach: Reach, roots: Option<Arc<str>>) -> Fetcher {
+        Fetcher { reach, roots, lookup: by_the_system, connector: Arc::default(), keeping: Arc::default() }
     }
 
     /// Whether a URL may be fetched, as far as the URL alone tells.
@@ -125,7 +141,7 @@ impl Fetcher {
         request.set_uri(target.as_uri().clone()).map_err(|_| UrlError::Malformed)?;
         request.headers_mut().insert("accept", "application/json, application/jwk-set+json");
         request.headers_mut().insert("user-agent", "northstar");
-        let response = self.call(request).await.map_err(unreachable)?;
+        let response = self.call(request, Connections::New).await.map_err(unreachable)?;
         if response.status().as_u16() != 200 {
             return Err(FetchError::Status(response.status().as_u16()));
         }
@@ -135,8 +151,8 @@ impl Fetcher {
         Chunks::new(response.into_body(), max_bytes, TIMEOUT).rest().await.map_err(unreachable)
     }
 
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
-        self.connector().call(request).await.map_err(|error| {
+    async fn call(&self, request: HttpRequest, over: Connections) -> Result<HttpResponse, FetchError> {
+        self.connector(over).call(request).await.map_err(|error| {
             let never_connected = |error: &hyper_util::client::legacy::Error| error.is_connect();
             if cause::<NotPublic>(&error).is_some() {
                 FetchError::Address
@@ -148,8 +164,13 @@ impl Fetcher {
         })
     }
 
-    fn connector(&self) -> &Connector {
-        self.connector.get_or_init(|| {
+    fn connector(&self, over: Connections) -> &Connector {
+        // A connection that is kept outlives the check of its address.
+        let (connector, most_kept) = match over {
+            Connections::New => (&self.connector, 0),
+            Connections::Kept => (&self.keeping, MOST_KEPT),
+        };
+        connector.get_or_init(|| {
             let roots = match &self.roots {
                 Some(pem) => TrustStore::empty().with_pem_certificate(pem.as_bytes()),
                 None => TrustStore::default(),
@@ -157,8 +178,8 @@ impl Fetcher {
             ConnectorBuilder::default()
                 .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
                 .tls_context(TlsContext::builder().with_trust_store(roots).build().unwrap_or_default())
-                // A connection that is kept would outlive the check of its address.
-                .pool_max_idle_per_host(0)
+                .pool_idle_timeout(KEPT)
+                .pool_max_idle_per_host(most_kept)
                 .build_with_resolver(CheckedResolver { reach: self.reach, lookup: self.lookup })
         })
     }

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::url::{Target, UrlError};
-use crate::{FetchError, Fetcher};
+use crate::{Connections, FetchError, Fetcher};
 
 /// No request takes longer, whatever its timeout.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -110,7 +110,21 @@ impl Fetcher {
     /// Nothing was sent: [`FetchError::Url`], [`FetchError::Header`], [`FetchError::Address`],
     /// [`FetchError::Unreachable`]. The host may have done what it was asked: every other.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
-        let Incoming { status, headers, body } = self.open(outgoing, HeaderMap::new()).await?;
+        self.send_over(outgoing, Connections::New).await
+    }
+
+    /// As [`Fetcher::send`], over a connection that an earlier request of this kind left, if there is one, and leaves it to
+    /// later ones for 30 s. For requests that change nothing, to hosts that an operator chose: the connection may turn out
+    /// to be dead ([`FetchError::Interrupted`]), and its address was checked when it was opened.
+    ///
+    /// # Errors
+    /// As [`Fetcher::send`].
+    pub async fn send_over_kept(&self, outgoing: Outgoing) -> Result<Answer, FetchError> {
+        self.send_over(outgoing, Connections::Kept).await
+    }
+
+    async fn send_over(&self, outgoing: Outgoing, over: Connections) -> Result<Answer, FetchError> {
+        let Incoming { status, headers, body } = self.open_over(outgoing, HeaderMap::new(), over).await?;
         Ok(Answer { status, headers, body: body.rest().await? })
     }
 
@@ -120,15 +134,24 @@ impl Fetcher {
     /// # Errors
     /// As [`Fetcher::send`].
     pub async fn open(&self, outgoing: Outgoing, more: HeaderMap) -> Result<Incoming, FetchError> {
+        self.open_over(outgoing, more, Connections::New).await
+    }
+
+    async fn open_over(&self, outgoing: Outgoing, more: HeaderMap, over: Connections) -> Result<Incoming, FetchError> {
         let until = Instant::now() + outgoing.timeout.min(LONGEST);
         let max_bytes = outgoing.max_bytes;
-        let response = tokio::time::timeout_at(until, self.respond(outgoing, more)).await;
+        let response = tokio::time::timeout_at(until, self.respond(outgoing, more, over)).await;
         let (parts, body) = response.map_err(|_| FetchError::TimedOut)??.into_parts();
         let body = Chunks::new(body, max_bytes, until.duration_since(Instant::now()));
         Ok(Incoming { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
-    async fn respond(&self, outgoing: Outgoing, more: HeaderMap) -> Result<http::Response<SdkBody>, FetchError> {
+    async fn respond(
+        &self,
+        outgoing: Outgoing,
+        more: HeaderMap,
+        over: Connections,
+    ) -> Result<http::Response<SdkBody>, FetchError> {
         let uri = outgoing.target.as_uri();
         // A target that another fetcher checked: an address in it would be connected to without a look at it.
         self.check(&format!(
@@ -148,7 +171,7 @@ impl Fetcher {
             let value = value.to_str().map_err(|_| FetchError::Header)?.to_owned();
             headers.try_insert(name.as_str().to_owned(), value).map_err(|_| FetchError::Header)?;
         }
-        let response = self.call(request).await?;
+        let response = self.call(request, over).await?;
         response.try_into_http1x().map_err(|error| FetchError::Interrupted(error.into()))
     }
 }

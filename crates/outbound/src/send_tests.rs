@@ -1,5 +1,6 @@
 //! Requests to a server on this machine.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -140,4 +141,78 @@ async fn a_dropped_answer_ends_its_connection() {
     drop(incoming);
     let ended = tokio::time::timeout(Duration::from_secs(5), served).await;
     assert!(ended.is_ok(), "the server is left");
+}
+
+/// What becomes of a connection after its answers.
+#[derive(Clone, Copy)]
+enum Then {
+    /// The server closes it.
+    Closed,
+    /// The server takes another request and closes it without an answer.
+    Dead,
+}
+
+/// Answers so many requests on each connection. Says over which connection each request came.
+async fn keeping_server(answers: usize, then: Then) -> (String, Arc<Mutex<Vec<usize>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let requests = seen.clone();
+    tokio::spawn(async move {
+        for connection in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let requests = requests.clone();
+            tokio::spawn(async move {
+                let takes = match then {
+                    Then::Closed => answers,
+                    Then::Dead => answers + 1,
+                };
+                for number in 0..takes {
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"body") {
+                        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+                    }
+                    requests.lock().unwrap().push(connection);
+                    if number < answers {
+                        stream.write_all(OK.as_bytes()).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (url, seen)
+}
+
+#[tokio::test]
+async fn only_who_asks_for_a_kept_connection_gets_one() {
+    let (url, seen) = keeping_server(10, Then::Closed).await;
+    let fetcher = Fetcher::with_loopback(None);
+    fetcher.send(outgoing(&url)).await.unwrap();
+    for _ in 0..3 {
+        fetcher.send_over_kept(outgoing(&url)).await.unwrap();
+        fetcher.send(outgoing(&url)).await.unwrap();
+    }
+    assert_eq!(*seen.lock().unwrap(), [0, 1, 2, 1, 3, 1, 4]);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_is_closed_is_not_used() {
+    let (url, seen) = keeping_server(1, Then::Closed).await;
+    let fetcher = Fetcher::with_loopback(None);
+    for _ in 0..2 {
+        fetcher.send_over_kept(outgoing(&url)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(*seen.lock().unwrap(), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_request_over_a_kept_connection_that_is_dead_is_interrupted_and_sent_once() {
+    let (url, seen) = keeping_server(1, Then::Dead).await;
+    let fetcher = Fetcher::with_loopback(None);
+    fetcher.send_over_kept(outgoing(&url)).await.unwrap();
+    let outcome = fetcher.send_over_kept(outgoing(&url)).await;
+    assert!(matches!(outcome, Err(FetchError::Interrupted(_))));
+    fetcher.send_over_kept(outgoing(&url)).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [0, 0, 1]);
 }

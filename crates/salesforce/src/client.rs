@@ -1,7 +1,8 @@
 //! Requests to the REST API of one org, with a token of its connection.
 //!
 //! A refused session is renewed once and the request sent once more; other failures are tried again as [`retry`] allows,
-//! all within the time that the request has.
+//! all within the time that the request has. Reads go over connections that are kept for a while: to open one costs two
+//! round trips to the org.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -274,7 +275,7 @@ impl Shared {
             if left < retry::SHORTEST {
                 return Err(SalesforceError::new(Code::OrgTimedOut, "there was no time left to ask the org"));
             }
-            let failure = match self.attempt(request, &token, left).await {
+            let failure = match self.attempt(request, &token, left, retries).await {
                 Ok(reply) => {
                     lock(&self.breaker).succeeded();
                     return Ok(reply);
@@ -298,9 +299,21 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, request: &Request, token: &AccessToken, timeout: Duration) -> Result<Reply, Failure> {
+    async fn attempt(
+        &self,
+        request: &Request,
+        token: &AccessToken,
+        timeout: Duration,
+        retries: u32,
+    ) -> Result<Reply, Failure> {
         let outgoing = self.outgoing(request, token, timeout).map_err(Failure::before)?;
-        let answer = self.fetcher.send(outgoing).await.map_err(|error| Failure::unanswered(&error, request.write))?;
+        // The org may close a kept connection at any time: of a write that met this nobody would know what became.
+        let answer = if request.write || retries > 0 {
+            self.fetcher.send(outgoing).await
+        } else {
+            self.fetcher.send_over_kept(outgoing).await
+        };
+        let answer = answer.map_err(|error| Failure::unanswered(&error, request.write))?;
         let limit_info = answer.header("sforce-limit-info").and_then(LimitInfo::parse);
         if limit_info.is_some() {
             *lock(&self.limit_info) = limit_info;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the answer no")]
 
+mod connections;
 mod faults;
 mod org;
 mod requests;

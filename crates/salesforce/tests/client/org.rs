@@ -27,6 +27,8 @@ pub enum Answer {
 /// A request that came.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// The how-manieth connection it came over.
+    pub connection: u32,
     pub method: String,
     pub path: String,
     pub head: String,
@@ -38,6 +40,9 @@ struct State {
     answers: VecDeque<Answer>,
     seen: Vec<Seen>,
     tokens: u32,
+    connections: u32,
+    /// Whether a connection is left open after a whole answer.
+    keeps_alive: bool,
     instance_url: Option<String>,
 }
 
@@ -79,6 +84,10 @@ impl Org {
         self.state.lock().unwrap().instance_url = url.map(str::to_owned);
     }
 
+    pub fn keep_alive(&self) {
+        self.state.lock().unwrap().keeps_alive = true;
+    }
+
     pub fn answer_with(&self, answers: impl IntoIterator<Item = Answer>) {
         self.state.lock().unwrap().answers = answers.into_iter().collect();
     }
@@ -97,37 +106,50 @@ pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
 }
 
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
-    let Some(seen) = read(&mut stream).await else { return };
-    let answer = if seen.path == "/services/oauth2/token" {
+    let connection = {
         let mut state = state.lock().unwrap();
-        state.tokens += 1;
-        let instance = state.instance_url.as_ref().map(|url| format!(r#","instance_url":"{url}""#)).unwrap_or_default();
-        Answer::Whole(200, format!(r#"{{"access_token":"token-{}","token_type":"Bearer"{instance}}}"#, state.tokens))
-    } else {
-        let mut state = state.lock().unwrap();
-        state.seen.push(seen);
-        state.answers.pop_front().unwrap_or_else(|| whole(200, "{}"))
+        state.connections += 1;
+        state.connections
     };
-    let bytes = match answer {
-        Answer::Raw(bytes) => bytes,
-        Answer::Whole(status, body) => head_and(status, &body),
-        Answer::Late(delay, status, body) => {
-            tokio::time::sleep(delay).await;
-            head_and(status, &body)
+    while let Some(seen) = read(&mut stream, connection).await {
+        let answer = answer(seen, &mut state.lock().unwrap());
+        let keeps_alive = state.lock().unwrap().keeps_alive && !matches!(answer, Answer::Raw(_));
+        let bytes = match answer {
+            Answer::Raw(bytes) => bytes,
+            Answer::Whole(status, body) => head_and(status, &body, keeps_alive),
+            Answer::Late(delay, status, body) => {
+                tokio::time::sleep(delay).await;
+                head_and(status, &body, keeps_alive)
+            }
+        };
+        let _ = stream.write_all(&bytes).await;
+        if !keeps_alive {
+            break;
         }
-    };
-    let _ = stream.write_all(&bytes).await;
+    }
     let _ = stream.shutdown().await;
 }
 
-fn head_and(status: u16, body: &str) -> Vec<u8> {
-    // An answer of 204 has no body, and says nothing of one.
-    let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    let kind = "content-type: application/json\r\nsforce-limit-info: api-usage=18/5000\r\nconnection: close\r\n";
-    format!("HTTP/1.1 {status} X\r\n{kind}{length}\r\n{body}").into_bytes()
+fn answer(seen: Seen, state: &mut State) -> Answer {
+    if seen.path == "/services/oauth2/token" {
+        state.tokens += 1;
+        let instance = state.instance_url.as_ref().map(|url| format!(r#","instance_url":"{url}""#)).unwrap_or_default();
+        let token = format!(r#"{{"access_token":"token-{}","token_type":"Bearer"{instance}}}"#, state.tokens);
+        return whole(200, &token);
+    }
+    state.seen.push(seen);
+    state.answers.pop_front().unwrap_or_else(|| whole(200, "{}"))
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Seen> {
+fn head_and(status: u16, body: &str, keeps_alive: bool) -> Vec<u8> {
+    // An answer of 204 has no body, and says nothing of one.
+    let length = if status == 204 { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let kind = "content-type: application/json\r\nsforce-limit-info: api-usage=18/5000\r\n";
+    let close = if keeps_alive { "" } else { "connection: close\r\n" };
+    format!("HTTP/1.1 {status} X\r\n{kind}{close}{length}\r\n{body}").into_bytes()
+}
+
+async fn read(stream: &mut TcpStream, connection: u32) -> Option<Seen> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -146,7 +168,7 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
     }
     let mut words = head.split(' ');
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    Some(Seen { method, path, body: String::from_utf8(bytes[end..].to_vec()).ok()?, head })
+    Some(Seen { connection, method, path, body: String::from_utf8(bytes[end..].to_vec()).ok()?, head })
 }
 
 async fn client(url: &str, folder: &tempfile::TempDir) -> Client {
