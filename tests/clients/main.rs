@@ -106,6 +106,7 @@ fn assert_got_an_order(run: &Run, auth: &str, revision: &str, renamed: bool) {
         None => assert!(renamed, "no challenge"),
     }
 
+    assert_eq!(seen["client_auth"], if auth == BEARER { Value::Null } else { json!(auth) });
     assert_eq!(seen["revision"], revision);
     assert_eq!(seen["tools"], json!(TOOLS));
     let (order, missing) = (&seen["results"][0], &seen["results"][1]);

@@ -7,13 +7,18 @@ use black_box::{Server, repository, shared};
 use jsonwebtoken::Algorithm;
 
 use crate::{
-    AUTO, BASIC, BEARER, LEGACY, PINNED, PRIVATE_KEY_JWT, Run, assert_got_an_order, key_credentials, node, renaming,
-    run,
+    AUTO, BASIC, BEARER, LEGACY, PINNED, POST, PRIVATE_KEY_JWT, Run, assert_got_an_order, key_credentials, node,
+    renaming, run,
 };
 
 #[tokio::test]
 async fn typescript_client_in_legacy_mode_gets_an_order_with_its_secret_by_basic() {
     gets_an_order(LEGACY, BASIC).await;
+}
+
+#[tokio::test]
+async fn typescript_client_in_legacy_mode_gets_an_order_with_its_secret_in_the_body() {
+    gets_an_order(LEGACY, POST).await;
 }
 
 #[tokio::test]
@@ -27,6 +32,11 @@ async fn typescript_client_in_auto_mode_gets_an_order_with_its_secret_by_basic()
 }
 
 #[tokio::test]
+async fn typescript_client_in_auto_mode_gets_an_order_with_its_secret_in_the_body() {
+    gets_an_order(AUTO, POST).await;
+}
+
+#[tokio::test]
 async fn typescript_client_in_auto_mode_gets_an_order_with_a_token_from_elsewhere() {
     gets_an_order(AUTO, BEARER).await;
 }
@@ -34,6 +44,11 @@ async fn typescript_client_in_auto_mode_gets_an_order_with_a_token_from_elsewher
 #[tokio::test]
 async fn typescript_client_pinned_to_2026_07_28_gets_an_order_with_its_secret_by_basic() {
     gets_an_order(PINNED, BASIC).await;
+}
+
+#[tokio::test]
+async fn typescript_client_pinned_to_2026_07_28_gets_an_order_with_its_secret_in_the_body() {
+    gets_an_order(PINNED, POST).await;
 }
 
 #[tokio::test]
@@ -62,7 +77,7 @@ async fn typescript_client_with_a_key_that_is_not_registered_gets_no_further_tha
 async fn typescript_client_finds_its_way_in_every_mode_when_the_gateway_renames_the_challenge() {
     let token = renaming().token().await;
     for (mode, revision) in [LEGACY, AUTO, PINNED] {
-        for auth in [BASIC, BEARER] {
+        for auth in [BASIC, POST, BEARER] {
             let run = run_client(renaming(), mode, auth, &renaming().client_secret, &token);
             assert_got_an_order(&run, auth, revision, true);
         }

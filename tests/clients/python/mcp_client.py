@@ -13,7 +13,7 @@ import json
 import os
 import platform
 import sys
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from mcp import Client
 from mcp.client.auth.extensions.client_credentials import (
@@ -65,17 +65,33 @@ def provider(url, auth_method):
     return PrivateKeyJWTOAuthProvider(**common, assertion_provider=signed.create_assertion_provider())
 
 
+def sent_client_auth(request):
+    """By which method a token request says who the client is."""
+    form = parse_qs(request.content.decode())
+    sent = []
+    if request.headers.get("authorization", "").startswith("Basic "):
+        sent.append("client_secret_basic")
+    if "client_secret" in form:
+        sent.append("client_secret_post")
+    if "client_assertion" in form:
+        sent.append("private_key_jwt")
+    return " and ".join(sent)
+
+
 ORDERS = [["get_order_status", {"order_id": order}] for order in ("1001", "no-such-order")]
 
 
 async def main(url, mode, auth_method, calls=None):
     exchanges = []
     challenges = []
+    client_auth = []
 
     async def note(response):
         exchanges.append(f"{response.request.method} {response.request.url.path} {response.status_code}")
         if response.status_code == 401:
             challenges.append(response.headers.get("www-authenticate"))
+        if response.request.url.path == "/token":
+            client_auth.append(sent_client_auth(response.request))
 
     async with create_mcp_http_client(auth=provider(url, auth_method)) as http:
         http.event_hooks = {"response": [note]}
@@ -88,6 +104,7 @@ async def main(url, mode, auth_method, calls=None):
         "client": f"mcp {importlib.metadata.version('mcp')} on Python {platform.python_version()}",
         "exchanges": exchanges,
         "challenge": challenges[0],
+        "client_auth": client_auth[-1],
         "revision": revision,
         "tools": [tool.name for tool in tools.tools],
         "results": [

@@ -4,6 +4,7 @@
 //
 //     MODE  legacy, auto, or the revision to pin
 //     AUTH  client_secret_basic   with CLIENT_ID and CLIENT_SECRET in the environment
+//           client_secret_post    the same
 //           private_key_jwt       with CLIENT_ID, PRIVATE_KEY and ALGORITHM in the environment
 //           bearer                with ACCESS_TOKEN in the environment
 //     CALLS  what to call, [[tool, arguments], …]; unless given, an order that is there and one that is not
@@ -25,12 +26,24 @@ const calls = given ? JSON.parse(given) : orders;
 
 const exchanges = [];
 let challenge;
+let clientAuth;
 
 async function watchedFetch(input, init) {
   const response = await fetch(input, init);
-  exchanges.push(`${init?.method ?? 'GET'} ${new URL(input).pathname} ${response.status}`);
+  const { pathname } = new URL(input);
+  exchanges.push(`${init?.method ?? 'GET'} ${pathname} ${response.status}`);
+  if (pathname === '/token') clientAuth = sentClientAuth(new Headers(init.headers), new URLSearchParams(init.body));
   if (response.status === 401) challenge ??= response.headers.get('www-authenticate');
   return response;
+}
+
+// By which method a token request says who the client is.
+function sentClientAuth(headers, form) {
+  const sent = [];
+  if (headers.get('authorization')?.startsWith('Basic ')) sent.push('client_secret_basic');
+  if (form.has('client_secret')) sent.push('client_secret_post');
+  if (form.has('client_assertion')) sent.push('private_key_jwt');
+  return sent.join(' and ');
 }
 
 // A token from elsewhere. It is not shown before it is asked for, so that this way, too, begins at 401.
@@ -53,12 +66,19 @@ function privateKeyJwt() {
   });
 }
 
-function clientCredentials() {
-  return new ClientCredentialsProvider({
+function clientCredentials(Provider) {
+  return new Provider({
     clientId: process.env.CLIENT_ID,
     clientSecret: process.env.CLIENT_SECRET,
     expectedIssuer: new URL(url).origin,
   });
+}
+
+// The client sends the secret in the header unless what is registered of it says otherwise.
+class RegisteredForPost extends ClientCredentialsProvider {
+  clientInformation() {
+    return { ...super.clientInformation(), token_endpoint_auth_method: 'client_secret_post' };
+  }
 }
 
 const client = new Client(
@@ -66,7 +86,8 @@ const client = new Client(
   { versionNegotiation: { mode: ['legacy', 'auto'].includes(mode) ? mode : { pin: mode } } },
 );
 const authProvider = {
-  client_secret_basic: clientCredentials,
+  client_secret_basic: () => clientCredentials(ClientCredentialsProvider),
+  client_secret_post: () => clientCredentials(RegisteredForPost),
   private_key_jwt: privateKeyJwt,
   bearer: () => bearer(process.env.ACCESS_TOKEN),
 }[auth]();
@@ -83,6 +104,7 @@ console.log(
     client: `@modelcontextprotocol/client ${version} on Node.js ${process.versions.node}`,
     exchanges,
     challenge: challenge ?? null,
+    client_auth: clientAuth ?? null,
     revision,
     tools: tools.map((tool) => tool.name),
     results: results.map((result) => ({
