@@ -10,7 +10,8 @@ fn main() {
     if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") && !is("NORTHSTAR_LAYOUT", "none") {
         for program in ["mcp", "token"] {
             println!("cargo::rustc-link-arg-bin={program}=-T");
-            println!("cargo::rustc-link-arg-bin={program}={}/layout/{program}.ld", env!("CARGO_MANIFEST_DIR"));
+            // From the root of the workspace, where cargo has the linker run: the path of a checkout may change.
+            println!("cargo::rustc-link-arg-bin={program}=functions/bootstraps/layout/{program}.ld");
         }
     }
 }
