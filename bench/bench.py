@@ -79,7 +79,8 @@ def lambda_build(target, *options, **environment):
     """As .ci/build does: zig, the linker, is found as a module of the first python on the path."""
     path = f"{ROOT}/.tools/venv/bin:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "CARGO_TARGET_DIR": str(target)} | environment
-    run("cargo", "lambda", "build", "--release", "--locked", "--target", "x86_64-unknown-linux-gnu.2.34", *options, "--lambda-dir", target / "lambda", env=environment)
+    build = ["cargo", "lambda", "build", "--release", "--locked", "--target", "x86_64-unknown-linux-gnu.2.34"]
+    run(*build, *options, "--lambda-dir", target / "lambda", env=environment)
 
 
 def forget(program):

@@ -105,7 +105,8 @@ struct Http {
     source_ip: Option<String>,
 }
 
-/// The headers, or nothing when one of them is none or there are more than a map takes. They are read without a map in between: they are most of an event.
+/// The headers, or nothing when one of them is none or there are more than a map takes. They are read without a map in
+/// between: they are most of an event.
 struct Headers(Option<HeaderMap>);
 
 impl<'de> Deserialize<'de> for Headers {

@@ -1,4 +1,5 @@
-//! Which requests share a connection.
+//! Which requests share a connection. On one thread: on two, the next request may come before the last one's connection
+//! is free again, and then opens another.
 
 use salesforce::Request;
 use serde_json::json;
@@ -22,7 +23,7 @@ fn connections(org: &Org) -> Vec<u32> {
     org.seen().iter().map(|seen| seen.connection).map(number).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn reads_share_a_connection_and_a_write_has_its_own() {
     let org = Org::start([]).await;
     org.keep_alive();
@@ -33,7 +34,7 @@ async fn reads_share_a_connection_and_a_write_has_its_own() {
     assert_eq!(connections(&org), [0, 1, 0, 2, 0]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_read_over_a_connection_that_has_died_is_sent_again_over_a_new_one() {
     let org = Org::start([]).await;
     org.keep_alive();
